@@ -1,0 +1,1 @@
+"""pytest plugin and CI regression harness for applications built on LLMs."""

@@ -1,0 +1,251 @@
+"""What a run leaves behind: calls, measurements, tests, the run, and its comparison. JSON in and out."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from pytest_llmops.exchange import Role
+from pytest_llmops.registry import Direction, MetricKind
+
+SCHEMA_VERSION = 1
+
+Outcome = Literal["passed", "failed", "error", "skipped", "xfailed", "xpassed"]
+VerdictWord = Literal["regressed", "improved", "no_regression", "inconclusive", "too_few_cases", "not_comparable"]
+MeasurementStatus = Literal["ok", "unscored", "error"]
+MeasurementSource = Literal["builtin", "judge", "guardrail", "library", "recorded"]
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError("must be a finite number; use status 'unscored' or 'error' where there is none")
+    return value
+
+
+Finite = Annotated[float, AfterValidator(_finite)]
+
+
+class Record(BaseModel):
+    """Base of all records: unknown fields are kept out, names as in docs/run-record.md."""
+
+    model_config = ConfigDict(extra="ignore", populate_by_name=True)
+
+
+class ToolCall(Record):
+    """A tool the model asked for.
+
+    Args:
+        arguments: the decoded JSON; a str where the provider's arguments are no JSON (a cut stream).
+    """
+
+    name: str
+    arguments: Any = None
+    id: str | None = None
+
+
+class Call(Record):
+    """One call of a provider, as read from the wire.
+
+    Times in ms, as recorded (also on replay); cost in USD, None where the price is unknown, never 0;
+    ``input_tokens`` includes cache reads and writes.
+    """
+
+    provider: str
+    api: str
+    model: str | None = None
+    role: Role = "app"
+    status: int | None = None
+    error: str | None = None
+    finish_reason: str | None = None
+    text: str | None = None
+    tool_calls: list[ToolCall] = Field(default_factory=list)
+    refused: bool = False
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    cost_usd: Finite | None = None
+    latency_ms: Finite | None = None
+    ttft_ms: Finite | None = None
+    streamed: bool = False
+    truncated: bool = False
+    replayed: bool = False
+    started_at: datetime | None = None
+    request: dict[str, Any] | None = None
+
+
+class Measurement(Record):
+    """One number about one test: its value, or why there is none.
+
+    Args:
+        value: None exactly where status is not ``ok``.
+        definition: hash of what was measured how (judge model and rubric); two differing ones are not comparable.
+    """
+
+    value: Finite | None = None
+    status: MeasurementStatus = "ok"
+    reason: str | None = None
+    source: MeasurementSource = "recorded"
+    direction: Direction = "higher"
+    kind: MetricKind = "score"
+    unit: str | None = None
+    definition: str | None = None
+    tags: dict[str, str] | None = None
+
+
+class CassetteUse(Record):
+    """Which recording a test used.
+
+    Args:
+        digest: hash of the exchanges used, equal for the recording run and an unchanged replay of it.
+        live: calls that went to the provider in this run.
+    """
+
+    file: str | None = None
+    digest: str | None = None
+    replayed: int = 0
+    live: int = 0
+
+
+class TestRecord(Record):
+    """One trial of one case: what came out, what was measured, which calls it made."""
+
+    __test__ = False  # pytest would collect the name
+
+    id: str
+    case: str
+    group: str | None = None
+    trial: int = 0
+    outcome: Outcome = "passed"
+    error: str | None = None
+    duration_s: Finite = 0.0
+    threshold: Finite | None = 1.0
+    gate: list[str] | Literal[False] | None = None
+    tags: list[str] = Field(default_factory=list)
+    prompt: str | None = None
+    dataset_fingerprint: str | None = None
+    """Hash of the dataset case (input, expected, context, turns); None without a dataset."""
+    input: Any = None
+    output: str | None = None
+    measurements: dict[str, Measurement] = Field(default_factory=dict)
+    calls: list[Call] = Field(default_factory=list)
+    cassette: CassetteUse = Field(default_factory=CassetteUse)
+
+
+class MetricSummary(Record):
+    """A metric over the run: its definition and distribution over cases."""
+
+    direction: Direction
+    kind: MetricKind
+    source: MeasurementSource = "recorded"
+    unit: str | None = None
+    definition: str | None = None
+    cases: int = 0
+    unscored: int = 0
+    errors: int = 0
+    mean: Finite | None = None
+    p50: Finite | None = None
+    p95: Finite | None = None
+    p99: Finite | None = None
+
+
+class MetricComparison(Record):
+    """A metric's verdict.
+
+    Args:
+        delta: current - baseline (ratio - 1 for relative metrics).
+        ci_low: lower one-sided 95 % bound of `delta`; `ci_high` the upper one. Null where deterministic.
+        p: one-sided p of "worse"; `p_adjusted` after Holm over the gated metrics.
+        mde: smallest change this run could have found with power .8.
+        skipped: values that could not be compared (≤ 0 in a relative metric).
+        advice: how many more cases or trials would settle it.
+    """
+
+    metric: str
+    verdict: VerdictWord
+    cases: int = 0
+    baseline: Finite | None = None
+    current: Finite | None = None
+    delta: Finite | None = None
+    ci_low: Finite | None = None
+    ci_high: Finite | None = None
+    p: Finite | None = None
+    p_adjusted: Finite | None = None
+    mde: Finite | None = None
+    gate: bool = False
+    worse: bool = False
+    relative: bool = False
+    direction: Direction = "higher"
+    unit: str | None = None
+    skipped: int = 0
+    reason: str | None = None
+    advice: str | None = None
+    accepted: str | None = None
+
+
+class BrokenCase(Record):
+    """A case that always passed in the baseline and always fails now."""
+
+    case: str
+    baseline_passed: int
+    baseline_trials: int
+    trials: int
+    reruns: int = 0
+    rerun_passed: int = 0
+    p: Finite | None = None
+    p_adjusted: Finite | None = None
+    deterministic: bool = False
+    reason: str | None = None
+    accepted: str | None = None
+
+
+class Comparison(Record):
+    """A run against its baseline."""
+
+    baseline: str | None = None
+    metrics: list[MetricComparison] = Field(default_factory=list)
+    broken_cases: list[BrokenCase] = Field(default_factory=list)
+    suspect_cases: list[str] = Field(default_factory=list)
+    missing_cases: list[str] = Field(default_factory=list)
+    errored_cases: list[str] = Field(default_factory=list)
+    new_cases: list[str] = Field(default_factory=list)
+    changed_cases: list[str] = Field(default_factory=list)
+    accepted: list[str] = Field(default_factory=list)
+    notes: list[str] = Field(default_factory=list)
+    deterministic: bool = False
+
+
+class Environment(Record):
+    """Where the run took place."""
+
+    python: str = ""
+    pytest: str = ""
+    plugin: str = ""
+    platform: str = ""
+    commit: str | None = None
+    dirty: bool | None = None
+    ci: bool = False
+
+
+class Fingerprint(Record):
+    """What was tested with what, as hashes: a differing one explains a difference in numbers."""
+
+    dataset: dict[str, str] = Field(default_factory=dict)
+    prompts: dict[str, str] = Field(default_factory=dict)
+    judge: dict[str, str] = Field(default_factory=dict)
+    models: list[str] = Field(default_factory=list)
+
+
+class RunRecord(Record):
+    """A whole run; what ``--llm-json`` writes and ``pytest-llmops compare`` reads."""
+
+    schema_version: int = Field(default=SCHEMA_VERSION, alias="schema")
+    created: datetime
+    environment: Environment = Field(default_factory=Environment)
+    fingerprint: Fingerprint = Field(default_factory=Fingerprint)
+    tests: list[TestRecord] = Field(default_factory=list)
+    metrics: dict[str, MetricSummary] = Field(default_factory=dict)
+    comparison: Comparison | None = None
