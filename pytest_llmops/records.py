@@ -119,6 +119,8 @@ class TestRecord(Record):
     case: str
     group: str | None = None
     trial: int = 0
+    rerun: bool = False
+    """An extra trial of a suspect, for the broken-case guard only; it counts nowhere else."""
     outcome: Outcome = "passed"
     error: str | None = None
     duration_s: Finite = 0.0
@@ -152,6 +154,14 @@ class MetricSummary(Record):
     p99: Finite | None = None
 
 
+class CaseDelta(Record):
+    """A case's part in a metric's change: its means over trials, before and now."""
+
+    case: str
+    baseline: Finite
+    current: Finite
+
+
 class MetricComparison(Record):
     """A metric's verdict.
 
@@ -159,9 +169,11 @@ class MetricComparison(Record):
         delta: current - baseline (ratio - 1 for relative metrics).
         ci_low: lower one-sided 95 % bound of `delta`; `ci_high` the upper one. Null where deterministic.
         p: one-sided p of "worse"; `p_adjusted` after Holm over the gated metrics.
+        worse: `delta` points the bad way; whether that is more than noise is the verdict's to say.
         mde: smallest change this run could have found with power .8.
         skipped: values that could not be compared (≤ 0 in a relative metric).
         advice: how many more cases or trials would settle it.
+        worst_cases: the few cases that fell most.
     """
 
     metric: str
@@ -184,6 +196,7 @@ class MetricComparison(Record):
     reason: str | None = None
     advice: str | None = None
     accepted: str | None = None
+    worst_cases: list[CaseDelta] = Field(default_factory=list)
 
 
 class BrokenCase(Record):
@@ -202,6 +215,20 @@ class BrokenCase(Record):
     accepted: str | None = None
 
 
+class CaseFinding(Record):
+    """Why a case is missing, errored, changed or suspect.
+
+    Args:
+        fails: it fails the run, unless accepted.
+    """
+
+    case: str
+    finding: Literal["missing", "errored", "changed", "suspect"]
+    reason: str | None = None
+    fails: bool = False
+    accepted: str | None = None
+
+
 class Comparison(Record):
     """A run against its baseline."""
 
@@ -213,6 +240,7 @@ class Comparison(Record):
     errored_cases: list[str] = Field(default_factory=list)
     new_cases: list[str] = Field(default_factory=list)
     changed_cases: list[str] = Field(default_factory=list)
+    findings: list[CaseFinding] = Field(default_factory=list)
     accepted: list[str] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list)
     deterministic: bool = False
@@ -247,5 +275,7 @@ class RunRecord(Record):
     environment: Environment = Field(default_factory=Environment)
     fingerprint: Fingerprint = Field(default_factory=Fingerprint)
     tests: list[TestRecord] = Field(default_factory=list)
+    deselected: list[str] = Field(default_factory=list)
+    """Cases left out of this run on purpose (``-k``, ``--lf``): not missing from it."""
     metrics: dict[str, MetricSummary] = Field(default_factory=dict)
     comparison: Comparison | None = None
