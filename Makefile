@@ -1,0 +1,67 @@
+# Python 3.11 or newer, make and git are all it takes: every target sets up what it needs in .venv.
+#   make demo          the quickstart, offline, from its recordings
+#   make test          the test suite; ARGS="-k name" picks tests
+#   make test-pythons  the suite on the other supported Pythons found here, and on the oldest pytest
+#   make lint types    style, import floors, generated docs up to date; type checks
+#   make bench         what the plugin costs
+#   make docs          regenerate what is generated in docs/
+# PYTHON=/path/to/python chooses the interpreter of .venv.
+
+VENV := .venv
+RUN := $(VENV)/bin/python
+PIP := $(RUN) -m pip --disable-pip-version-check install --quiet
+JOBS ?= 2
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test test-pythons lint types bench docs clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+venv: $(VENV)/.lint
+
+demo: $(VENV)/.test
+	CI=true $(RUN) examples/quickstart/demo.py
+
+test: $(VENV)/.test
+	$(RUN) -m pytest -n $(JOBS) $(ARGS)
+
+test-pythons: $(VENV)/.test
+	.ci/test-pythons $(ARGS)
+
+lint: $(VENV)/.lint
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/lint-imports
+	$(RUN) docs/generate.py --check
+
+types: $(VENV)/.lint
+	$(VENV)/bin/mypy
+
+bench: $(VENV)/.test
+	$(RUN) -m bench $(ARGS)
+
+docs: $(VENV)/.test
+	$(RUN) docs/generate.py
+
+clean:
+	rm -rf .venv .venv-3.* build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --group needs pip 25.1, newer than what most Pythons bring.
+$(VENV)/.pip: .ci/find-python
+	@echo "setting up $(VENV)"
+	@python=$$(PYTHON="$(PYTHON)" .ci/find-python) && "$$python" -m venv --clear $(VENV)
+	@$(PIP) --upgrade pip
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.pip pyproject.toml
+	@echo "installing the package and its test tools into $(VENV); the first time takes a minute"
+	@$(PIP) --editable . --group test
+	@touch $@
+
+$(VENV)/.lint: $(VENV)/.test
+	@echo "installing the linters into $(VENV)"
+	@$(PIP) --group lint
+	@touch $@
