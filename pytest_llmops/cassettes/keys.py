@@ -1,0 +1,109 @@
+"""What makes two requests the same: the key a recording is found by."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from pytest_llmops.cassettes import bodies
+from pytest_llmops.exchange import Role
+from pytest_llmops.providers import Route
+
+IGNORED_FIELDS = frozenset({"metadata", "user", "safety_identifier", "prompt_cache_key", "service_tier", "store"})
+"""Top-level request fields that say who asks or how it is billed, not what is asked."""
+
+ID_FIELDS = frozenset({"id", "call_id", "tool_call_id", "tool_use_id", "previous_response_id", "item_id", "container"})
+"""Fields that hold an id the provider made up; renamed by order in the second tier of matching."""
+
+SECRET_QUERY = frozenset({"key", "api_key", "api-key", "apikey", "access_token", "token", "sig", "signature", "code"})
+
+
+@dataclass(slots=True)
+class Request:
+    """A request as a cassette knows it: without headers, secrets and fields that do not count.
+
+    Args:
+        body: what is stored and shown in diffs (see `bodies.encode`).
+        model: the model asked for; None where the request names none.
+        url: without credentials and secret query parameters.
+    """
+
+    method: str
+    url: str
+    content_type: str
+    body: bodies.Body | None
+    model: str | None
+    route: Route | None
+    key: str
+    sdk: str | None = None
+    role: Role = "app"
+
+
+def clean_url(url: str) -> str:
+    """The URL without userinfo, fragment and secret query parameters."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    pairs = parse_qsl(parts.query, keep_blank_values=True)
+    query = urlencode([(k, v) for k, v in pairs if k.lower() not in SECRET_QUERY])
+    return f"{parts.scheme}://{host}{parts.path}{'?' + query if query else ''}"
+
+
+def address(method: str, url: str, route: Route | None) -> str:
+    """The part of the key that is not the body.
+
+    The host does not count where a dialect is spoken (the same call through a gateway is the same call), nor do
+    ports of this machine.
+    """
+    parts = urlsplit(url)
+    host = route.api if route else (parts.hostname or "")
+    query = sorted(parse_qsl(parts.query, keep_blank_values=True))
+    return f"{method} {host} {parts.path}?{urlencode(query)}"
+
+
+def body_document(data: bytes, content_type: str, ignored: frozenset[str]) -> bodies.Body | None:
+    """A request body as it is stored: ignored fields and nulls at the top level dropped."""
+    if content_type.startswith("multipart/"):
+        return bodies.multipart(data, content_type)
+    body = bodies.encode(data, content_type)
+    if body is not None and isinstance(document := body.get("json"), dict):
+        body = {"json": {k: v for k, v in document.items() if v is not None and k not in ignored}}
+    return body
+
+
+def key_of(where: str, body: bodies.Body | None) -> str:
+    """The exact key: address and canonical body."""
+    digest = hashlib.blake2b(where.encode(), digest_size=10)
+    digest.update(b"\n")
+    if body is not None:
+        digest.update(json.dumps(body, sort_keys=True, separators=(",", ":")).encode())
+    return digest.hexdigest()
+
+
+def normalised_key(where: str, body: bodies.Body | None, patterns: Iterable[re.Pattern[str]]) -> str:
+    """The second tier's key: ids the provider made up, and what the project's patterns match, renamed by order.
+
+    Ids and dates in free text stay: two bookings at different hours are two requests.
+    """
+    names: dict[str, str] = {}
+
+    def rename(match: re.Match[str]) -> str:
+        return names.setdefault(match.group(0), f"<{len(names)}>")
+
+    def walk(value: Any, field: str | None) -> Any:
+        if isinstance(value, dict):
+            return {k: walk(value[k], k) for k in sorted(value)}
+        if isinstance(value, list):
+            return [walk(v, None) for v in value]
+        if isinstance(value, str):
+            if field in ID_FIELDS:
+                return names.setdefault(value, f"<{len(names)}>")
+            for pattern in patterns:
+                value = pattern.sub(rename, value)
+        return value
+
+    return key_of(where, walk(body, None) if body is not None else None)

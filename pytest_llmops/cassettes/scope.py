@@ -1,0 +1,71 @@
+"""Which tape a request belongs to: the current test's."""
+
+from __future__ import annotations
+
+import threading
+from contextvars import ContextVar
+
+from pytest_llmops.cassettes.tape import Tape
+
+_current: ContextVar[Tape | None] = ContextVar("pytest_llmops_tape", default=None)
+_active: list[Tape] = []
+_substitutes: dict[int, list[Tape]] = {}
+_lock = threading.Lock()
+
+capture: ContextVar[object | None] = ContextVar("pytest_llmops_capture", default=None)
+"""The run or capture block a request is made in; None outside of any."""
+
+key: ContextVar[str | None] = ContextVar("pytest_llmops_key", default=None)
+"""A key of the caller's own making for the requests made in this context (judges), over the request's own."""
+
+
+def current() -> Tape | None:
+    """The tape in force here; None where no marked test runs.
+
+    A context may hold the tape of a finished test (an event loop of session scope was made in it), and a thread of
+    the application's has no context of ours: both belong to the running test, where there is just one.
+    """
+    tape = _current.get()
+    if tape is None or tape.closed:
+        if len(_active) != 1:
+            return None
+        tape = _active[0]
+    nested = _substitutes.get(id(tape))
+    return nested[-1] if nested else tape
+
+
+def current_capture(tape: Tape) -> object | None:
+    """The capture a request in this context belongs to; a foreign thread's goes to the only one open."""
+    inside = capture.get()
+    if inside is None and len(tape.captures) == 1:
+        return tape.captures[0]
+    return inside if inside in tape.captures else None
+
+
+def activate(tape: Tape) -> None:
+    """Make `tape` the current one of this context, until `deactivate`."""
+    with _lock:
+        _active.append(tape)
+    _current.set(tape)
+
+
+def deactivate(tape: Tape) -> None:
+    """End `activate`."""
+    with _lock:
+        if tape in _active:
+            _active.remove(tape)
+        _substitutes.pop(id(tape), None)
+    if _current.get() is tape:
+        _current.set(None)
+
+
+def substitute(outer: Tape, inner: Tape) -> None:
+    """Send `outer`'s requests to `inner` until `restore`: a fixture of wider scope is being set up for the test."""
+    with _lock:
+        _substitutes.setdefault(id(outer), []).append(inner)
+
+
+def restore(outer: Tape, inner: Tape) -> None:
+    """End `substitute`."""
+    with _lock:
+        _substitutes[id(outer)].remove(inner)

@@ -1,0 +1,366 @@
+"""The recordings of one scope (a test, or a fixture): what is found, what is new, what is written."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pytest_llmops import providers
+from pytest_llmops.cassettes import bodies, keys, miss, redaction, storage
+from pytest_llmops.cassettes.journal import Journal, Leftovers
+from pytest_llmops.cassettes.storage import Interaction
+from pytest_llmops.cassettes.transfer import Transfer, to_exchange
+from pytest_llmops.errors import CassetteError
+from pytest_llmops.exchange import Exchange, Role
+from pytest_llmops.registry import current_role
+from pytest_llmops.settings import RecordMode
+
+LOOPBACK = ("localhost", "127.*", "::1", "0.0.0.0")
+_QUOTA = re.compile(rb"insufficient_quota|credit balance is too low|billing_hard_limit|quota has been exhausted", re.I)
+
+
+def no_orphans(_cassette: Path) -> Iterator[list[Interaction]]:
+    """The default of `TapeOptions.orphans`: recordings are found in the test's own file only."""
+    return iter(())
+
+
+@dataclass(frozen=True, slots=True)
+class TapeOptions:
+    """What all tapes of a session share.
+
+    Args:
+        hosts: host to provider (`ProjectSettings.hosts`).
+        record_hosts: patterns of hosts that are recorded though they speak no LLM dialect.
+        allowed_hosts: patterns of hosts that other traffic may go to on replay.
+        id_patterns: renamed by order in the second tier of matching.
+        orphans: recordings of tests that no longer exist, for a renamed one to find.
+        replay_speed: 1 plays streams at their recorded pace, 0 at once.
+    """
+
+    hosts: Mapping[str, str] = field(default_factory=dict)
+    record_hosts: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = LOOPBACK
+    ignored_fields: frozenset[str] = keys.IGNORED_FIELDS
+    id_patterns: tuple[re.Pattern[str], ...] = ()
+    scrub: redaction.Scrubber = field(default_factory=redaction.Scrubber)
+    orphans: Callable[[Path], Iterator[list[Interaction]]] = no_orphans
+    replay_speed: float = 0.0
+
+
+class Tape:
+    """A cassette while it is in use; safe to use from several threads.
+
+    Args:
+        path: the cassette file; None for mode ``live``.
+        mode: the record mode.
+        test: the node id it belongs to, without the trial.
+        command: the command that records it anew, for messages.
+    """
+
+    def __init__(
+        self, path: Path | None, mode: RecordMode, options: TapeOptions, *, test: str = "", command: str = ""
+    ) -> None:
+        self.path, self.mode, self.options, self.test, self.command = path, mode, options, test, command
+        self.closed = False
+        self.misses: list[miss.CassetteMiss] = []
+        self.notes: list[str] = []
+        self.refused: list[tuple[str, str]] = []
+        self.transfers: list[Transfer] = []
+        self.captures: list[object] = []
+        self._lock = threading.RLock()
+        self._stored: list[Interaction] = []
+        self._index: dict[str, list[Interaction]] = defaultdict(list)
+        self._normalised: dict[str, list[Interaction]] | None = None
+        self._used: set[int] = set()
+        self._adopted: list[Interaction] | None = None
+        self._leftovers: Leftovers | None = None
+        self._journal = Journal(path) if path is not None and mode != "none" else None
+        self.existed = False
+        if path is not None:
+            self._load(path)
+
+    def _load(self, path: Path) -> None:
+        self.existed = path.is_file()
+        if self.existed and self.mode != "all":
+            self._stored = storage.load(path, hint=self.command)
+        leftovers = Leftovers(path)
+        if leftovers.interactions and self.mode != "all":
+            have = {key for key, _ in storage.occurrences(self._stored)}
+            self._stored = self._stored + [
+                e for key, e in storage.occurrences(leftovers.interactions) if key not in have
+            ]
+        self._leftovers = leftovers
+        for entry in self._stored:
+            self._index[entry["key"]].append(entry)
+
+    # -- a request comes ------------------------------------------------------------------------------------------
+
+    def begin(
+        self,
+        method: str,
+        url: str,
+        *,
+        body: bytes = b"",
+        content_type: str = "",
+        user_agent: str = "",
+        capture: object | None = None,
+        key: str | None = None,
+    ) -> Transfer | None:
+        """Take a request on; None where it is not this tape's business and passes through untouched.
+
+        Raises:
+            CassetteMiss: there is no recording, and the mode forbids a call.
+        """
+        route = providers.detect(method, url, body, hosts=self.options.hosts)
+        host = urlsplit(url).hostname or ""
+        if route is None and not _matches(host, self.options.record_hosts):
+            if self.mode == "none" and not _matches(host, self.options.allowed_hosts):
+                raise self._missed(self._not_ours(method, url, host))
+            return None
+        request = self._request(method, url, body, content_type, route, key)
+        request.sdk = _sdk(user_agent)
+        with self._lock:
+            number = len(self.transfers) + 1
+            hit = None if self.mode in ("all", "live") else self._take(request)
+            if hit is None and not self._may_call():
+                raise self._missed(self._describe(request, number))
+            transfer = Transfer(self, request, number, capture, hit)
+            self.transfers.append(transfer)
+        return transfer
+
+    def recall(self, key: str, *, capture: object | None = None) -> Exchange | None:
+        """The next answered recording under a key of the caller's own making, without any HTTP; None: no such."""
+        with self._lock:
+            while self.mode not in ("all", "live"):
+                request = keys.Request("POST", "", "", None, None, None, key, role=current_role.get())
+                hit = self._take(request)
+                if hit is None:
+                    return None
+                transfer = Transfer(self, request, len(self.transfers) + 1, capture, hit)
+                self.transfers.append(transfer)
+                if hit["response"].get("status") == 200:
+                    return to_exchange(hit)
+        return None
+
+    def _request(
+        self, method: str, url: str, body: bytes, content_type: str, route: providers.Route | None, key: str | None
+    ) -> keys.Request:
+        url = keys.clean_url(url)
+        document = self.options.scrub(keys.body_document(body, content_type, self.options.ignored_fields))
+        inner = document.get("json") if document else None
+        model = inner.get("model") if isinstance(inner, dict) else None
+        if not isinstance(model, str):
+            model = route.model if route else None
+        key = key or keys.key_of(keys.address(method, url, route), document)
+        return keys.Request(method, url, content_type, document, model, route, key, role=current_role.get())
+
+    def _may_call(self) -> bool:
+        if self.mode == "once":
+            return not self.existed
+        return self.mode != "none"
+
+    def _take(self, request: keys.Request) -> Interaction | None:
+        found = self._unused(self._index.get(request.key, ()))
+        if found is None and self._stored:
+            found = self._unused(self._second_tier().get(self._second_key(request), ()))
+            if found is not None:
+                self.notes.append(f"call {len(self.transfers) + 1}: matched after renaming ids by order")
+        if found is None and not self.existed and self._adopted is None and self.path is not None:
+            self._adopt(self.path)
+            found = self._unused(self._index.get(request.key, ()))
+        if found is not None:
+            self._used.add(id(found))
+        return found
+
+    def _unused(self, entries: Iterable[Interaction]) -> Interaction | None:
+        return next((entry for entry in entries if id(entry) not in self._used), None)
+
+    def _second_key(self, request: keys.Request) -> str:
+        where = keys.address(request.method, request.url, request.route)
+        return keys.normalised_key(where, request.body, self.options.id_patterns)
+
+    def _second_tier(self) -> dict[str, list[Interaction]]:
+        if self._normalised is None:
+            self._normalised = defaultdict(list)
+            for entry in self._stored:
+                method, url = entry["request"].get("method", ""), entry["request"].get("url", "")
+                route = providers.detect(method, url, None, hosts=self.options.hosts)
+                key = keys.normalised_key(
+                    keys.address(method, url, route), entry["request"].get("body"), self.options.id_patterns
+                )
+                self._normalised[key].append(entry)
+        return self._normalised
+
+    def _adopt(self, path: Path) -> None:
+        """Take up the recordings of a test that no longer exists: this one may be the same under a new name."""
+        self._adopted = [entry for entries in self.options.orphans(path) for entry in entries]
+        for entry in self._adopted:
+            self._index[entry["key"]].append(entry)
+
+    # -- a request went wrong -------------------------------------------------------------------------------------
+
+    def _missed(self, message: str) -> miss.CassetteMiss:
+        error = miss.CassetteMiss(message)
+        self.misses.append(error)
+        return error
+
+    def _describe(self, request: keys.Request, number: int) -> str:
+        used = sum(1 for entry in self._index.get(request.key, ()) if id(entry) in self._used)
+        return miss.describe(
+            request, cassette=self.name, call=number, recorded=self._stored, used=used, command=self.command
+        )
+
+    def _not_ours(self, method: str, url: str, host: str) -> str:
+        parts = urlsplit(url)
+        return (
+            f"{method} {parts.netloc}{parts.path} is no LLM call, and nothing leaves the machine on replay\n"
+            f"  record it with the rest: llm_record_hosts = {host}\n"
+            f"  or let it through: llm_allowed_hosts = {host}"
+        )
+
+    @property
+    def name(self) -> str:
+        """The cassette's path as a reader would type it."""
+        if self.path is None:
+            return "(live)"
+        try:
+            return str(self.path.relative_to(Path.cwd()))
+        except ValueError:
+            return str(self.path)
+
+    # -- a request is done ----------------------------------------------------------------------------------------
+
+    def completed(self, transfer: Transfer) -> None:
+        """A live exchange is whole: keep it, unless it must not be kept."""
+        entry = transfer.interaction
+        if entry is None or self.mode == "live":
+            return
+        status = entry["response"].get("status")
+        if status in (401, 402, 403) or (status in (400, 429) and _QUOTA.search(_raw(entry))):
+            self.notes.append(
+                f"{urlsplit(transfer.request.url).netloc} answered {status}: shown to the test, not recorded"
+            )
+            return
+        entry["response"] = self.options.scrub(entry["response"])
+        found = redaction.locate_secret({"request": entry["request"], "response": entry["response"]})
+        with self._lock:
+            if found is not None:
+                self.refused.append(found)
+                return
+            transfer.kept = True
+            if self._journal is not None and not self._journal.broken:
+                self._journal.append(entry)
+
+    def exchanges(self, *, capture: object | None = None, role: Role | None = None) -> list[Exchange]:
+        """The finished exchanges, in the order they were begun.
+
+        Args:
+            capture: only those begun inside this capture.
+            role: only the application's, or only the judges'.
+        """
+        with self._lock:
+            chosen = [
+                t
+                for t in self.transfers
+                if (capture is None or t.capture is capture)
+                and (role is None or (t.interaction or {"role": t.request.role})["role"] == role)
+            ]
+        return [exchange for t in chosen if (exchange := t.exchange()) is not None]
+
+    def digest(self) -> str | None:
+        """Hash of the exchanges used, equal for the recording run and an unchanged replay of it."""
+        return storage.digest(t.interaction for t in self.transfers if t.interaction is not None)
+
+    # -- the end --------------------------------------------------------------------------------------------------
+
+    def close(self, *, passed: bool) -> None:
+        """End every open stream and write what is new.
+
+        Args:
+            passed: whether the test passed; only then is what it no longer used dropped (modes ``refresh``, ``all``).
+
+        Raises:
+            CassetteError: something looks like a secret, or the file cannot be written.
+        """
+        for transfer in list(self.transfers):
+            transfer.end(complete=False)
+        self.closed = True
+        if self.path is None or self.mode in ("none", "live"):
+            return
+        if self.refused:
+            if self._journal is not None:
+                self._journal.close()  # the other exchanges are paid for: the next run takes them up from there
+            where, kind = self.refused[0]
+            raise CassetteError(
+                f"{self.name}: not written: {where} looks like a secret ({kind})\n"
+                "  mask it before it is stored, in pyproject.toml:\n"
+                "    [tool.pytest-llmops]\n"
+                "    scrub = ['a regular expression']   # or scrub_fields = ['field_name']"
+            )
+        self._save(self.path, passed=passed)
+
+    def _save(self, path: Path, *, passed: bool) -> None:
+        kept = [t for t in self.transfers if t.kept]
+        drop = passed and self.mode in ("refresh", "all")
+        unused = [e for e in self._stored if id(e) not in self._used]
+        adopted = {id(e) for e in self._adopted or ()} & self._used
+        recovered = self._leftovers is not None and bool(self._leftovers.interactions)
+        if not (any(t.live for t in kept) or adopted or recovered or (drop and unused)):
+            return
+        with storage.locked(path):
+            entries = _in_order(kept)
+            if not drop:  # what another process wrote meanwhile stays, and so does what this test did not get to
+                on_disk = storage.load(path, hint=self.command) if path.is_file() else []
+                entries = _merged(entries, on_disk, unused)
+            storage.save(path, entries, test=self.test)
+        if self._journal is not None:
+            self._journal.discard()
+        if self._leftovers is not None:
+            self._leftovers.discard()
+
+
+def _merged(first: list[Interaction], *others: list[Interaction]) -> list[Interaction]:
+    merged = dict(storage.occurrences(first))
+    for entries in others:
+        for identity, entry in storage.occurrences(entries):
+            merged.setdefault(identity, entry)
+    return list(merged.values())
+
+
+def _in_order(transfers: list[Transfer]) -> list[Interaction]:
+    """Start order; by key where any two overlapped, so that scheduling noise does not reorder the file."""
+    ordered = sorted(transfers, key=lambda t: t.number)
+    until = 0.0
+    for transfer in ordered:
+        if transfer.live and transfer.started < until:
+            ordered.sort(key=lambda t: (t.request.key, t.number))
+            break
+        until = max(until, transfer.ended or transfer.started) if transfer.live else until
+    return [t.interaction for t in ordered if t.interaction is not None]
+
+
+def _matches(host: str, patterns: Iterable[str]) -> bool:
+    return any(pattern == "all" or fnmatch(host, pattern) for pattern in patterns)
+
+
+def _raw(entry: Interaction) -> bytes:
+    return bodies.decode(entry["response"].get("body"))
+
+
+def _sdk(user_agent: str) -> str | None:
+    """``OpenAI/Python 3.54.0`` from a client's user agent; None for the HTTP library's own."""
+    words = user_agent.split()
+    if not words or words[0].partition("/")[0].lower() in (
+        "python-httpx",
+        "python-httpx2",
+        "python-requests",
+        "python",
+    ):
+        return None
+    return " ".join(words[:2])[:60]

@@ -1,0 +1,224 @@
+"""One request on its way: either a recording played back, or a live exchange being watched."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from pytest_llmops.cassettes import bodies
+from pytest_llmops.cassettes.keys import Request
+from pytest_llmops.cassettes.redaction import KEPT_HEADERS
+from pytest_llmops.cassettes.storage import Interaction
+from pytest_llmops.exchange import Exchange, TransportFailure
+
+if TYPE_CHECKING:
+    from pytest_llmops.cassettes.tape import Tape
+
+_LAST_EVENTS = (b"data: [DONE]", b"message_stop", b"response.completed", b'"done":true', b"message-end")
+_RETRIED = frozenset({408, 409, 425, 429})
+
+
+@dataclass(slots=True)
+class Playback:
+    """What a client hands to its caller on replay.
+
+    Args:
+        chunks: (bytes, seconds to wait before) in order; waits are 0 unless a replay speed is set.
+        delay_s: wait before the response's head.
+    """
+
+    status: int
+    headers: dict[str, str]
+    chunks: list[tuple[bytes, float]]
+    failure: TransportFailure | None = None
+    delay_s: float = 0.0
+
+
+class Transfer:
+    """A request that a tape took on: `hit` is its recording, or None where it goes to the provider.
+
+    A client calls `head`, `chunk` and `end`, or `fail`, as they happen; each is safe to call after the end.
+    """
+
+    def __init__(
+        self, tape: Tape, request: Request, number: int, capture: object | None, hit: Interaction | None
+    ) -> None:
+        self.tape = tape
+        self.request = request
+        self.number = number
+        self.capture = capture
+        self.hit = hit
+        self.interaction: Interaction | None = hit
+        self.kept = hit is not None
+        self.started = time.perf_counter()
+        self.ended: float | None = None
+        self._recorded_at = datetime.now(UTC) if hit is None else None
+        self._status: int | None = None
+        self._headers: dict[str, str] = {}
+        self._first_byte: float | None = None
+        self._last_byte: float | None = None
+        self._parts: list[bytes] = []
+        self._marks: list[tuple[int, float]] = []
+
+    @property
+    def live(self) -> bool:
+        """Whether this request went to the provider."""
+        return self.hit is None
+
+    def head(self, status: int, headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> None:
+        """The response's status and headers have come."""
+        items = headers.items() if isinstance(headers, Mapping) else headers
+        self._status = status
+        self._headers = {str(name).lower(): str(value) for name, value in items}
+        self._first_byte = self._now()
+
+    def chunk(self, data: bytes) -> None:
+        """A piece of the body has come."""
+        if data and self.ended is None:
+            self._last_byte = self._now()
+            self._parts.append(bytes(data))
+            self._marks.append((len(data), self._last_byte))
+
+    def end(self, *, complete: bool = True) -> None:
+        """The body has ended, or the caller stopped reading it (then it counts as whole if its last event came)."""
+        if self.ended is None:
+            body = b"".join(self._parts)
+            complete = complete or any(mark in body[-600:] for mark in _LAST_EVENTS) or self._length() == len(body)
+            self._finish(self._response(body), truncated=not complete)
+
+    def fail(self, error: BaseException) -> None:
+        """The connection failed; what had come of a body is kept with it.
+
+        A cancelled request is kept as such; one ended by Ctrl-C or a test's timeout is not an answer and is dropped.
+        """
+        if not isinstance(error, (Exception, asyncio.CancelledError)):
+            self.ended = time.perf_counter()
+        if self.ended is None:
+            failure = {"type": type(error).__name__, "message": str(error)}
+            body = b"".join(self._parts)
+            response = self._response(body) if self._status is not None else {}
+            self._finish({**response, "error": failure}, truncated=self._status is not None)
+
+    def _now(self) -> float:
+        return (time.perf_counter() - self.started) * 1000
+
+    def _length(self) -> int | None:
+        text = self._headers.get("content-length", "")
+        return int(text) if text.isdecimal() else None
+
+    def _response(self, body: bytes) -> dict[str, Any]:
+        headers = {name: value for name, value in sorted(self._headers.items()) if name in KEPT_HEADERS}
+        encoding = self._headers.get("content-encoding", "")
+        if encoding and body:
+            decoded = bodies.without_content_encoding(body, encoding)
+            if decoded is None:
+                headers["content-encoding"] = encoding  # unknown here: the client gets the bytes it asked for again
+            else:
+                body, self._marks = decoded, []
+        response: dict[str, Any] = {"status": self._status, "headers": headers}
+        stored = bodies.encode(body, headers.get("content-type", ""), exact=len(self._marks) > 1)
+        if stored is not None:
+            response["body"] = stored
+        return response
+
+    def _finish(self, response: dict[str, Any], *, truncated: bool) -> None:
+        # The last byte's time, not that of the close: an owner may forget to close its stream.
+        elapsed = self._now() if self._last_byte is None else self._last_byte
+        self.ended = self.started + elapsed / 1000
+        timing: dict[str, Any] = {"elapsed_ms": round(elapsed, 1)}
+        if self._first_byte is not None:
+            timing["first_byte_ms"] = round(self._first_byte, 1)
+        if len(self._marks) > 1:
+            timing["chunks"] = " ".join(f"{size}@{round(at, 1):g}" for size, at in self._marks)
+        if truncated:
+            timing["truncated"] = True
+        request = self.request
+        stored = {"method": request.method, "url": request.url, "content_type": request.content_type}
+        if request.model:
+            stored["model"] = request.model
+        if request.sdk:
+            stored["sdk"] = request.sdk
+        self.interaction = {
+            "key": request.key,
+            "role": request.role,
+            "recorded_at": self._recorded_at.isoformat(timespec="seconds") if self._recorded_at else None,
+            "request": {**stored, "body": request.body} if request.body is not None else stored,
+            "response": response,
+            "timing": timing,
+        }
+        self._parts = []
+        self.tape.completed(self)
+
+    def exchange(self) -> Exchange | None:
+        """The exchange as providers read it, the same live and replayed; None while it is under way."""
+        if self.interaction is None:
+            return None
+        return to_exchange(self.interaction, replayed=not self.live)
+
+    def playback(self) -> Playback:
+        """What to hand to the caller; the recording must be there."""
+        if self.hit is None:
+            raise AssertionError("only a recorded exchange plays back")
+        response, timing = self.hit["response"], self.hit.get("timing") or {}
+        speed = self.tape.options.replay_speed
+        status = response.get("status") or 0
+        headers = dict(response.get("headers") or {})
+        if status in _RETRIED or status >= 500:
+            headers["retry-after-ms"] = "1"  # SDKs wait for the provider's sake; a recording needs no rest
+        failure = response.get("error")
+        return Playback(
+            status,
+            headers,
+            _paced(bodies.decode(response.get("body")), timing, speed),
+            TransportFailure(failure["type"], failure["message"]) if failure else None,
+            (timing.get("first_byte_ms") or 0.0) / 1000 / speed if speed else 0.0,
+        )
+
+
+def _marks(timing: Mapping[str, Any]) -> list[tuple[int, float]]:
+    marks = []
+    for word in str(timing.get("chunks") or "").split():
+        size, _, at = word.partition("@")
+        marks.append((int(size), float(at)))
+    return marks
+
+
+def _paced(body: bytes, timing: Mapping[str, Any], speed: float) -> list[tuple[bytes, float]]:
+    chunks: list[tuple[bytes, float]] = []
+    position, last = 0, timing.get("first_byte_ms") or 0.0
+    for size, at in _marks(timing):
+        wait = max(0.0, at - last) / 1000 / speed if speed else 0.0
+        chunks.append((body[position : position + size], wait))
+        position, last = position + size, at
+    if position < len(body):
+        chunks.append((body[position:], 0.0))
+    return chunks
+
+
+def to_exchange(entry: Interaction, *, replayed: bool = True) -> Exchange:
+    """A stored interaction as an exchange."""
+    request, response, timing = entry["request"], entry["response"], entry.get("timing") or {}
+    failure = response.get("error")
+    recorded_at = entry.get("recorded_at")
+    body = request.get("body")
+    return Exchange(
+        method=request.get("method", "POST"),
+        url=request.get("url", ""),
+        request_body=bodies.decode(body) if body and "multipart" not in body else b"",
+        request_content_type=request.get("content_type", ""),
+        status=response.get("status"),
+        response_headers=dict(response.get("headers") or {}),
+        response_body=bodies.decode(response.get("body")),
+        failure=TransportFailure(failure["type"], failure["message"]) if failure else None,
+        elapsed_ms=timing.get("elapsed_ms"),
+        first_byte_ms=timing.get("first_byte_ms"),
+        chunks=_marks(timing),
+        truncated=bool(timing.get("truncated")),
+        recorded_at=datetime.fromisoformat(recorded_at) if recorded_at else None,
+        replayed=replayed,
+        role=entry.get("role") or "app",
+    )
