@@ -6,7 +6,9 @@ A scalar setting has a flag (``--llm-record``), an ini twin (``llm_record``) and
 
 from __future__ import annotations
 
+import math
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +32,10 @@ def _choice(*words: str) -> Callable[[str], str]:
 
 
 def _share(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a number") from None
     if not 0 < value < 1:
         raise ValueError(f"{text!r} is not between 0 and 1")
     return value
@@ -209,13 +214,20 @@ def _project(table: object, where: str) -> ProjectSettings:
         if key == "hosts":
             values[key] = {str(k): _typed(v, str, f"{inner} {k!r}") for k, v in _mapping(value, inner).items()}
         elif key == "prices":
-            values[key] = {k: _price(v, f"{inner[:-1]}.{k!r}]") for k, v in _mapping(value, inner).items()}
+            values[key] = {k: _price(k, v, f"{inner[:-1]}.{k!r}]") for k, v in _mapping(value, inner).items()}
         elif key == "metrics":
             values[key] = {k: _metric(v, f"{inner[:-1]}.{k}]") for k, v in _mapping(value, inner).items()}
         elif key == "min_cases":
             values[key] = _typed(value, int, f"{where} min_cases")
+            if value < 2:
+                raise SettingsError(f"{where} min_cases: {value} is not at least 2.")
         else:
             values[key] = tuple(_typed(v, str, f"{where} {key}") for v in _typed(value, list, f"{where} {key}"))
+    for pattern in values.get("scrub", ()):
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise SettingsError(f"{where} scrub: {pattern!r} is no regular expression: {error}.") from None
     return ProjectSettings(**values)
 
 
@@ -229,27 +241,34 @@ def _metric(value: object, where: str) -> MetricSettings:
             raise SettingsError(f"{where} {key}: {entries[key]!r} is none of {', '.join(words)}.")
     for key in ("tolerance", "margin"):
         if key in entries:
-            entries[key] = float(_typed(entries[key], (int, float), f"{where} {key}"))
-            if not 0 <= entries[key] < float("inf"):
-                raise SettingsError(f"{where} {key}: {entries[key]} is not a number ≥ 0.")
+            entries[key] = _not_negative(entries[key], f"{where} {key}")
     if "gate" in entries:
         _typed(entries["gate"], bool, f"{where} gate")
     if "scale" in entries:
         scale = [
             float(_typed(v, (int, float), f"{where} scale")) for v in _typed(entries["scale"], list, f"{where} scale")
         ]
-        if len(scale) != 2 or scale[0] >= scale[1]:
+        if len(scale) != 2 or not -math.inf < scale[0] < scale[1] < math.inf:
             raise SettingsError(f"{where} scale: expected [lowest, highest], for example [1, 10].")
         entries["scale"] = (scale[0], scale[1])
     return MetricSettings(**entries)
 
 
-def _price(value: object, where: str) -> Price:
+def _price(name: str, value: object, where: str) -> Price:
+    if not all(name.partition(":")):
+        raise SettingsError(f'{where}: expected provider:model, for example "openai_compatible:{name.strip(":")}".')
     entries = _table(value, where, allowed=Price)
     missing = [key for key in ("input", "output") if key not in entries]
     if missing:
         raise SettingsError(f"{where}: {' and '.join(missing)} missing (USD a million tokens).")
-    return Price(**{k: float(_typed(v, (int, float), f"{where} {k}")) for k, v in entries.items()})
+    return Price(**{k: _not_negative(v, f"{where} {k}") for k, v in entries.items()})
+
+
+def _not_negative(value: object, where: str) -> float:
+    number = float(_typed(value, (int, float), where))
+    if not 0 <= number < math.inf:
+        raise SettingsError(f"{where}: {value} is not a number ≥ 0.")
+    return number
 
 
 def _mapping(value: object, where: str) -> Mapping[str, Any]:
