@@ -1,0 +1,25 @@
+"""The stored baseline of a suite: read, merge, write. Also reads and writes run records."""
+
+from pytest_llmops.baseline.files import SCHEMA_VERSION, load, load_run, save, save_run
+from pytest_llmops.baseline.stored import (
+    GUARD_TRIALS,
+    Baseline,
+    CaseBaseline,
+    MetricDefinition,
+    cases_below_guard,
+    update,
+)
+
+__all__ = [
+    "GUARD_TRIALS",
+    "SCHEMA_VERSION",
+    "Baseline",
+    "CaseBaseline",
+    "MetricDefinition",
+    "cases_below_guard",
+    "load",
+    "load_run",
+    "save",
+    "save_run",
+    "update",
+]

@@ -1,0 +1,329 @@
+"""Baselines and run records on disk. A baseline is one sorted line a case, so that its changes read well in git."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NoReturn, cast, get_args
+
+from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError
+
+from pytest_llmops.baseline.stored import Baseline, CaseBaseline, MetricDefinition
+from pytest_llmops.errors import BaselineError
+from pytest_llmops.records import SCHEMA_VERSION as RUN_SCHEMA_VERSION
+from pytest_llmops.records import Fingerprint, MeasurementSource, RunRecord
+from pytest_llmops.registry import Direction, MetricKind
+
+SCHEMA_VERSION = 1
+LARGEST_FILE = 512 * 2**20
+"""Bytes; more would need several GB of memory to read."""
+
+METRIC_WORDS: dict[str, tuple[str, ...]] = {
+    "direction": get_args(Direction),
+    "kind": get_args(MetricKind),
+    "source": get_args(MeasurementSource),
+}
+
+
+def load(path: Path) -> Baseline:
+    """Read a baseline file.
+
+    Raises:
+        BaselineError: it is missing, damaged, or not a baseline of this schema; the message names the way out.
+    """
+    make = f"pytest --llm-baseline={path} --llm-update-baseline"
+    document = _document(path, "baseline", f"Make one: {make}", f"Restore it from git, or make it anew: {make}")
+    if "tests" in document and "cases" not in document:
+        raise BaselineError(
+            f"{path}: this is a run record, not a baseline. Make one of it: "
+            f"pytest-llmops baseline update {path} -o BASELINE"
+        )
+    _check_schema(document, path, "baseline", SCHEMA_VERSION)
+    try:
+        return Baseline(
+            created=_created(document.get("created")),
+            metrics={name: _metric(name, entry) for name, entry in _object(document, "metrics").items()},
+            cases=dict(_cases(document)),
+            fingerprint=Fingerprint.model_validate(document.get("fingerprint", {})),
+            path=str(path),
+        )
+    except ValidationError as error:
+        raise BaselineError(f"{path}: fingerprint: {_first_problem(error)}. Make it anew: {make}") from None
+    except ValueError as error:
+        raise BaselineError(f"{path}: {error}.\nRestore it from git, or make it anew: {make}") from None
+
+
+def save(path: Path, baseline: Baseline) -> None:
+    """Write a baseline file, whole or not at all.
+
+    Raises:
+        BaselineError: it cannot be written there.
+    """
+    _write(path, "".join(_lines(baseline)), "baseline")
+
+
+def load_run(path: Path) -> RunRecord:
+    """Read a run record (``--llm-json``).
+
+    Raises:
+        BaselineError: it is missing, damaged, or not a run record of this schema.
+    """
+    make = f"pytest --llm-json={path}"
+    document = _document(path, "run record", f"Make one: {make}", f"Run again: {make}")
+    if "cases" in document and "tests" not in document:
+        raise BaselineError(f"{path}: this is a baseline, not a run record. Compare with: pytest --llm-baseline={path}")
+    _check_schema(document, path, "run record", RUN_SCHEMA_VERSION)
+    try:
+        return RunRecord.model_validate(document)
+    except ValidationError as error:
+        raise BaselineError(f"{path}: {_first_problem(error)}. Run again: {make}") from None
+
+
+def save_run(path: Path, run: RunRecord) -> None:
+    """Write a run record, whole or not at all; what JSON cannot hold (a lone surrogate, an object) is replaced.
+
+    Raises:
+        BaselineError: it cannot be written there.
+    """
+    try:
+        text = run.model_dump_json(by_alias=True)
+    except PydanticSerializationError:
+        text = json.dumps(_plain(run.model_dump(by_alias=True)), ensure_ascii=False, separators=(",", ":"))
+    _write(path, text + "\n", "run record")
+
+
+# Reading
+
+
+def _document(path: Path, what: str, make: str, mend: str) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise BaselineError(f"{path}: {path.stat().st_size / 2**20:.0f} MB is more than a {what} can be. {mend}")
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise BaselineError(f"{path}: there is no {what} here. {make}") from None
+    except UnicodeDecodeError as error:
+        raise BaselineError(f"{path}: not a {what}: byte {error.start} is no UTF-8. {mend}") from None
+    except OSError as error:
+        raise BaselineError(f"{path}: the {what} cannot be read: {error.strerror or error}.") from None
+    try:
+        document = json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise BaselineError(f"{path}: not a {what}: nested too deeply. {mend}") from None
+    except ValueError as error:
+        raise BaselineError(f"{path}: {_why_no_json(text, error)}.\n{mend}") from None
+    if not isinstance(document, dict):
+        raise BaselineError(f"{path}: not a {what}: expected a JSON object. {mend}")
+    return cast("dict[str, Any]", document)
+
+
+def _refuse_constant(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no number that can be compared")
+
+
+def _why_no_json(text: str, error: ValueError) -> str:
+    conflict = re.search(r"^(<{7}|>{7}) ", text, re.MULTILINE)
+    if conflict:
+        return f"line {text.count(chr(10), 0, conflict.start()) + 1} is a merge conflict marker; take one side's file"
+    if not text.strip():
+        return "the file is empty"
+    if not isinstance(error, json.JSONDecodeError):
+        return str(error)
+    if error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string"):
+        return f"the file ends in the middle (line {error.lineno})"
+    return f"no JSON: line {error.lineno}, column {error.colno}: {error.msg}"
+
+
+def _check_schema(document: Mapping[str, Any], path: Path, what: str, mine: int) -> None:
+    schema = document.get("schema")
+    if type(schema) is not int or schema < 1:
+        raise BaselineError(f"{path}: not a {what} of pytest-llmops: expected a 'schema' number, found {schema!r}.")
+    if schema > mine:
+        raise BaselineError(
+            f"{path}: this {what} has schema {schema}, the installed pytest-llmops reads up to {mine}. "
+            "Upgrade: pip install -U pytest-llmops"
+        )
+
+
+def _first_problem(error: ValidationError) -> str:
+    first = error.errors()[0]
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}, found {str(first['input'])[:60]!r}{more}"
+
+
+def _created(value: object) -> datetime:
+    try:
+        created = datetime.fromisoformat(cast("str", value))
+    except (TypeError, ValueError):
+        raise ValueError(f"created: expected a date and time, found {value!r}") from None
+    return created if created.tzinfo else created.replace(tzinfo=UTC)
+
+
+def _object(parent: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = parent.get(key, {})
+    if not isinstance(value, dict):
+        raise ValueError(f"{key}: expected an object, found {type(value).__name__}")
+    return value
+
+
+def _metric(name: str, entry: Any) -> MetricDefinition:
+    if not isinstance(entry, dict):
+        raise ValueError(f"metric {name!r}: expected an object, found {type(entry).__name__}")
+    words: dict[str, Any] = {}
+    for key, allowed in METRIC_WORDS.items():
+        if entry.get(key) not in allowed:
+            raise ValueError(f"metric {name!r}: {key} {entry.get(key)!r} is none of {', '.join(allowed)}")
+        words[key] = entry[key]
+    scale = entry.get("scale")
+    if scale is not None:
+        if not isinstance(scale, list) or len(scale) != 2:
+            raise ValueError(f"metric {name!r}: scale: expected two numbers, found {scale!r}")
+        scale = tuple(_numbers(scale, f"metric {name!r}: scale"))
+    return MetricDefinition(
+        **words,
+        unit=_text(entry, "unit", f"metric {name!r}"),
+        definition=_text(entry, "definition", f"metric {name!r}"),
+        scale=scale,
+    )
+
+
+def _text(entry: Mapping[str, Any], key: str, where: str) -> str | None:
+    value = entry.get(key)
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f"{where}: {key}: expected a text, found {value!r}")
+    return value
+
+
+def _cases(document: Mapping[str, Any]) -> Iterator[tuple[str, CaseBaseline]]:
+    entries = document.get("cases")
+    if not isinstance(entries, list):
+        raise ValueError(f"cases: expected a list, found {type(entries).__name__}")
+    seen: set[str] = set()
+    for number, entry in enumerate(entries, 1):
+        name = entry.get("case") if isinstance(entry, dict) else None
+        if not isinstance(name, str):
+            raise ValueError(f"cases: entry {number} has no 'case' name")
+        if name in seen:
+            raise ValueError(f"case {name!r} is there twice (a merge of two branches?); keep one of its lines")
+        seen.add(name)
+        yield name, _case(entry, f"case {name!r}")
+
+
+def _case(entry: dict[str, Any], where: str) -> CaseBaseline:
+    samples = entry.get("samples")
+    if not isinstance(samples, dict):
+        raise ValueError(f"{where}: expected 'samples'")
+    digests = entry.get("cassettes", [])
+    if not isinstance(digests, list) or not all(digest is None or isinstance(digest, str) for digest in digests):
+        raise ValueError(f"{where}: cassettes: expected a list of texts")
+    values = {metric: _numbers(listed, f"{where}: {metric}") for metric, listed in samples.items()}
+    if len({len(listed) for listed in values.values()} | ({len(digests)} if digests else set())) > 1:
+        raise ValueError(f"{where}: its metrics and cassettes differ in their number of trials")
+    gate = entry.get("gate")
+    if not (gate is None or gate is False or (isinstance(gate, list) and all(isinstance(name, str) for name in gate))):
+        raise ValueError(f"{where}: gate: expected a list of metrics or false, found {gate!r}")
+    return CaseBaseline(
+        values,
+        digests,
+        _text(entry, "group", where),
+        _text(entry, "dataset", where),
+        _numbers([entry.get("threshold", 1.0)], f"{where}: threshold")[0],
+        gate,
+    )
+
+
+def _numbers(values: Any, where: str) -> list[float | None]:
+    if not isinstance(values, list):
+        raise ValueError(f"{where}: expected a list of numbers, found {values!r:.60}")
+    for value in values:
+        # By exact type, since large files hold millions of them.
+        if type(value) is not float and type(value) is not int and value is not None:
+            raise ValueError(f"{where}: expected a number, found {value!r:.60}")
+    try:
+        numbers = [None if value is None else float(value) for value in values]
+    except OverflowError:
+        raise ValueError(f"{where}: a number is too large") from None
+    if math.inf in numbers or -math.inf in numbers:
+        raise ValueError(f"{where}: a number is too large")
+    return numbers
+
+
+# Writing
+
+
+def _lines(baseline: Baseline) -> Iterator[str]:
+    fingerprint = baseline.fingerprint.model_dump()
+    yield f'{{\n"schema": {SCHEMA_VERSION},\n"created": {_json(baseline.created.isoformat(timespec="seconds"))},\n'
+    yield '"fingerprint": {\n'
+    yield ",\n".join(f"{_json(key)}: {_json(fingerprint[key])}" for key in sorted(fingerprint))
+    yield '\n},\n"metrics": {\n'
+    yield ",\n".join(f"{_json(name)}: {_json(_entry(baseline.metrics[name]))}" for name in sorted(baseline.metrics))
+    yield '\n},\n"cases": [\n'
+    yield ",\n".join(_case_line(name, baseline.cases[name]) for name in sorted(baseline.cases))
+    yield "\n]\n}\n"
+
+
+def _entry(metric: MetricDefinition) -> dict[str, Any]:
+    fields = ("direction", "kind", "source", "unit", "definition", "scale")
+    return {key: value for key in fields if (value := getattr(metric, key)) is not None}
+
+
+def _case_line(name: str, case: CaseBaseline) -> str:
+    head: dict[str, Any] = {"case": name}
+    for key, value, default in (
+        ("group", case.group, None),
+        ("dataset", case.dataset_fingerprint, None),
+        ("threshold", case.threshold, 1.0),
+        ("gate", case.gate, None),
+    ):
+        if value != default:
+            head[key] = value
+    if any(case.digests):
+        head["cassettes"] = case.digests
+    samples = ",".join(
+        f"{_json(metric)}:[{','.join('null' if v is None else f'{v:.6g}' for v in case.samples[metric])}]"
+        for metric in sorted(case.samples)
+    )
+    return f'{_json(head)[:-1]},"samples":{{{samples}}}}}'
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, dict):
+        return {_plain(str(key)): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return value if value is None or isinstance(value, bool | int) else repr(value)
+
+
+def _write(path: Path, text: str, what: str) -> None:
+    target = path.resolve()
+    draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n", errors="replace") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(target)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            draft.unlink()
+        raise BaselineError(f"{path}: the {what} cannot be written: {error.strerror or error}.") from None
