@@ -203,8 +203,11 @@ def _read_yaml(path: Path, text: str) -> Iterator[Row]:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
         raise DatasetError(f"{path}:{line}: broken YAML: {error.problem or error.context}.") from None
-    except yaml.YAMLError as error:
-        raise DatasetError(f"{path}:1: broken YAML: {error}") from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise DatasetError(f"{path}:{line}: broken YAML: {error.reason}.") from None
+    except RecursionError:
+        raise DatasetError(f"{path}:1: YAML that is nested too deeply.") from None
     finally:
         loader.dispose()
 
