@@ -42,8 +42,8 @@ _TABLE_OF: dict[str, str | None] = {
 }
 """Our provider to genai-prices' where they differ; None: found by the model's name alone."""
 
-_UNPRICED = frozenset({"ollama", "ai21"})
-"""Run at home, or missing from the table, where a model of the same name elsewhere would lend them a wrong price."""
+_UNPRICED = frozenset({"ollama"})
+"""Run at home: a hosted model's price would be another's."""
 
 
 def cost(
@@ -53,6 +53,7 @@ def cost(
     *,
     at: datetime | None = None,
     prices: Mapping[str, Price] | None = None,
+    host: str | None = None,
 ) -> float | None:
     """USD of one call.
 
@@ -62,6 +63,7 @@ def cost(
         usage: tokens as billed.
         at: when the call was made; its day's prices count. Now where None.
         prices: ``[tool.pytest-llmops.prices]``: ``provider:model`` (or ``provider:prefix*``) to price; they win.
+        host: who was asked; tells ``openai_compatible`` hosts apart that the table knows (Fireworks, Perplexity).
 
     Returns:
         None where the price, or what was used, is unknown. 0.0 only where the price is known to be nothing.
@@ -75,7 +77,9 @@ def cost(
         return 0.0  # https://platform.openai.com/docs/guides/moderation: free of charge
     if provider in _UNPRICED or usage.input_tokens is None or usage.output_tokens is None:
         return None
-    found = _entry(_TABLE_OF.get(provider, provider), _plain(provider, model))
+    table, name = _TABLE_OF.get(provider, provider), _plain(provider, model)
+    found = _entry(table, host, name) if table is None and host else None
+    found = found or _entry(table, None, name)
     return _by_table(*found, usage, at) if found else None
 
 
@@ -116,9 +120,9 @@ def _snapshot() -> DataSnapshot:
 
 
 @cache
-def _entry(table: str | None, model: str) -> tuple[Provider, ModelInfo] | None:
+def _entry(table: str | None, host: str | None, model: str) -> tuple[Provider, ModelInfo] | None:
     try:
-        return _snapshot().find_provider_model(model, None, table, None)
+        return _snapshot().find_provider_model(model, None, table, host and f"https://{host}/")
     except LookupError:
         return None
 

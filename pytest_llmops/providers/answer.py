@@ -40,7 +40,6 @@ class Answer:
         usage: as the provider reports it.
         billed: as the provider bills it, where that differs.
         billed_usd: the bill itself, where the provider states it.
-        priced_as: the model's name for the price table, where it is not the one that answered.
         content: something of the answer itself (text, reasoning, a tool call) was seen.
         plain: False where the answer is something else than text (audio, an image, a vector).
         ended: the provider said that the answer is complete.
@@ -53,7 +52,6 @@ class Answer:
     usage: Usage = field(default_factory=Usage)
     billed: Usage | None = None
     billed_usd: float | None = None
-    priced_as: str | None = None
     content: bool = False
     plain: bool = True
     ended: bool = False

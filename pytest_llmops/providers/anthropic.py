@@ -53,7 +53,8 @@ def _block(key: object, block: Fields, answer: Answer) -> None:
         answer.add_reasoning(block.get("thinking") or block.get("data"))
 
 
-def _message(body: Fields, answer: Answer) -> None:
+def read_message(body: Fields, answer: Answer) -> None:
+    """``{"type": "message", "content": […]}``, or an error in its place."""
     if answer.model is None:
         answer.model = string(body.get("model"))
     if body.get("type") == "error" or body.get("error"):
@@ -66,7 +67,8 @@ def _message(body: Fields, answer: Answer) -> None:
     answer.refused |= body.get("amazon-bedrock-guardrailAction") == "INTERVENED"
 
 
-def _event(name: str, body: Fields, answer: Answer) -> None:
+def read_event(name: str, body: Fields, answer: Answer) -> None:
+    """One event of a stream."""
     kind = body.get("type") or name
     if kind == "content_block_delta":
         _delta(body.get("index"), fields(body, "delta"), answer)
@@ -76,7 +78,7 @@ def _event(name: str, body: Fields, answer: Answer) -> None:
             block = {**block, "input": None}  # it comes in pieces
         _block(_key(body.get("index")), block, answer)
     elif kind == "message_start":
-        _message(fields(body, "message"), answer)
+        read_message(fields(body, "message"), answer)
         answer.usage.output_tokens = None  # a first guess, 1 or so; message_delta has the count
     elif kind == "message_delta":
         _stop(fields(body, "delta"), answer)
@@ -108,7 +110,7 @@ def _request(body: Fields) -> Fields:
 
 
 def _completion(body: Fields, answer: Answer) -> None:
-    _message(body, answer)
+    read_message(body, answer)
     answer.add_text(body.get("completion"))
 
 
@@ -120,5 +122,5 @@ def _completion_request(body: Fields) -> Fields:
     return request_of(body, messages=as_messages(body.get("prompt")), leave_out=("prompt",))
 
 
-MESSAGES = Dialect(_message, _event, _request)
+MESSAGES = Dialect(read_message, read_event, _request)
 COMPLETE = Dialect(_completion, _completion_event, _completion_request)

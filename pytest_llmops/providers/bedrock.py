@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pytest_llmops.providers.answer import Answer, Dialect, as_messages, request_of
+from pytest_llmops.providers.anthropic import read_event as read_claude_event
+from pytest_llmops.providers.anthropic import read_message as read_claude
 from pytest_llmops.providers.loose import Fields, count, fields, items, string
 from pytest_llmops.providers.openai_chat import read_answer as read_chat
 
@@ -87,7 +89,9 @@ def _converse_request(body: Fields) -> Fields:
 
 def _invoke(body: Fields, answer: Answer) -> None:
     """Any maker's answer, whole or one chunk: told apart by its fields."""
-    if "choices" in body:  # Mistral, AI21 Jamba, OpenAI, DeepSeek, Qwen
+    if body.get("type") in ("message", "error"):  # Claude behind an inference profile's name
+        read_claude(body, answer)
+    elif "choices" in body:  # Mistral, AI21 Jamba, OpenAI, DeepSeek, Qwen
         read_chat(body, answer)
     elif "outputText" in body or "results" in body:
         _titan(body, answer)
@@ -138,6 +142,9 @@ _NOVA_EVENTS = ("contentBlockDelta", "contentBlockStart", "messageStop", "metada
 
 
 def _invoke_event(_name: str, body: Fields, answer: Answer) -> None:
+    if str(body.get("type")).startswith(("message_", "content_block_", "error")):
+        read_claude_event("", body, answer)
+        return
     if body.get("error"):
         answer.fail(body["error"])
         return

@@ -21,7 +21,7 @@ def _usage(usage: Fields, answer: Answer) -> None:
         seen.input_tokens = (prompt or 0) + (tools or 0)
     if output is not None or thoughts is not None:
         seen.output_tokens = (output or 0) + (thoughts or 0)
-    elif prompt is not None and count(usage.get("totalTokenCount")) == prompt:
+    elif answer.ended and prompt is not None and seen.output_tokens is None:
         seen.output_tokens = 0  # a blocked prompt: zeros are left out of Google's JSON
     seen.cache_read_tokens = _kept(count(usage.get("cachedContentTokenCount")), seen.cache_read_tokens)
     for field, direction in (("promptTokensDetails", "input"), ("candidatesTokensDetails", "output")):

@@ -60,6 +60,8 @@ def _event(name: str, body: Fields, answer: Answer) -> None:
         response = fields(body, "response")
         answer.ended = True
         _response(response, answer)
+        if body.get("error"):  # Perplexity puts it beside the response
+            answer.fail(body["error"])
     elif kind == "error":
         answer.fail(body.get("error") or {**body, "type": body.get("code")})
     elif kind.endswith(".delta"):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from pytest_llmops.exchange import Exchange
 from pytest_llmops.pricing import cost
 from pytest_llmops.providers import anthropic, bedrock, cohere, google, ollama, openai_chat, openai_responses
 from pytest_llmops.providers.answer import Answer, Dialect, described
 from pytest_llmops.providers.framing import Framing, events, framing_of
-from pytest_llmops.providers.loose import Fields, mended, parse, storable, string
+from pytest_llmops.providers.loose import Fields, fields, mended, parse, storable, string
 from pytest_llmops.providers.routes import Route, detect
 from pytest_llmops.records import Call
 from pytest_llmops.settings import Price
@@ -97,7 +98,7 @@ def _response(exchange: Exchange, route: Route, dialect: Dialect, answer: Answer
             answer.error = f"HTTP {exchange.status}: empty body" if exchange.status else "no response"
         return "json", None
     framing = framing_of(exchange.content_type, body, array_stream=route.api == "google.generate_content")
-    if framing == "json":
+    if framing == "json" or _failed(exchange):
         framing = _whole(exchange, route, dialect, answer)
     if framing == "json":
         return framing, None
@@ -106,8 +107,7 @@ def _response(exchange: Exchange, route: Route, dialect: Dialect, answer: Answer
 
 def _whole(exchange: Exchange, route: Route, dialect: Dialect, answer: Answer) -> Framing:
     """Read a body that is one JSON document; ``ndjson`` where it turns out to be several."""
-    body = exchange.response_body
-    failed = exchange.status is not None and exchange.status >= 400
+    body, failed = exchange.response_body, _failed(exchange)
     try:
         document = parse(body)
     except ValueError:
@@ -119,7 +119,7 @@ def _whole(exchange: Exchange, route: Route, dialect: Dialect, answer: Answer) -
         document = document[0]  # Google wraps the errors of streams
     if failed:
         answer.fail(_error_of(document, exchange), fallback=f"HTTP {exchange.status}")
-        answer.refused = "content_filter" in (answer.error or "")  # Azure's answer to a blocked prompt
+        answer.refused = _blocked(document)
     elif isinstance(document, dict):
         dialect.answer(document, answer)
         if not answer.content and not answer.ended and document.get("error"):
@@ -143,6 +143,18 @@ def _unreadable(exchange: Exchange, route: Route, dialect: Dialect, answer: Answ
     start = " ".join(exchange.response_body[:_FIRST_TEXT].decode("utf-8", "replace").split())
     cut = " (cut off)" if exchange.truncated else ""
     answer.fail(f"HTTP {status}: {start}" if status >= 400 else f"unreadable answer{cut}: {start}")
+
+
+def _failed(exchange: Exchange) -> bool:
+    return exchange.status is not None and exchange.status >= 400
+
+
+_BLOCKED = frozenset({"content_filter", "content_policy_violation", "moderation_blocked"})
+
+
+def _blocked(document: object) -> bool:
+    """Whether an error says that a filter refused the prompt (Azure; images)."""
+    return string(fields(document, "error").get("code")) in _BLOCKED
 
 
 def _error_of(document: object, exchange: Exchange) -> str:
@@ -186,7 +198,7 @@ def _call(
 ) -> Call:
     streamed = framing != "json"
     usage = answer.usage
-    answered = dialect.generates and not (exchange.status is not None and exchange.status >= 400)
+    void = not exchange.response_body or _failed(exchange) or (answer.error is not None and not answer.content)
     wanted = string(asked.get("model"))
     model = answer.model or route.model or wanted
     return Call(
@@ -197,7 +209,7 @@ def _call(
         status=exchange.status,
         error=answer.error,
         finish_reason=answer.finish_reason and mended(answer.finish_reason),
-        text=answer.text if answered and exchange.response_body and (answer.pieces or not _void(answer)) else None,
+        text=answer.text if dialect.generates and not void else None,
         tool_calls=[draft.finished() for draft in answer.tools.values() if draft.name or draft.pieces],
         refused=answer.refused,
         input_tokens=usage.input_tokens,
@@ -215,19 +227,15 @@ def _call(
     )
 
 
-def _void(answer: Answer) -> bool:
-    """Whether nothing but an error came."""
-    return answer.error is not None and not answer.content
-
-
 def _cost(
     exchange: Exchange, route: Route, wanted: str | None, answer: Answer, prices: Mapping[str, Price] | None
 ) -> float | None:
     # Bedrock prices by region, and only the URL's name carries it.
     names = (route.model, answer.model) if route.provider == "bedrock" else (answer.model, route.model)
     usage = answer.billed or answer.usage
+    host = urlsplit(exchange.url).hostname
     for name in dict.fromkeys((*names, wanted)):
-        price = cost(route.provider, name, usage, at=exchange.recorded_at, prices=prices)
+        price = cost(route.provider, name, usage, at=exchange.recorded_at, prices=prices, host=host)
         if price is not None:
             return price
     return answer.billed_usd

@@ -187,7 +187,7 @@ def detect(method: str, url: str, body: bytes | None = None, *, hosts: Mapping[s
         else:
             provider = rule.owner
     model = _model_in(path)
-    return Route(provider, _api(rule.api, model, body), model)
+    return Route(provider, _api(rule.api, model), model)
 
 
 def _provider(host: str, port: int | None, hosts: Mapping[str, str] | None) -> tuple[str | None, bool]:
@@ -221,13 +221,9 @@ def _path_rule(path: str, provider: str | None) -> PathRule | None:
     return None
 
 
-def _api(api: str, model: str | None, body: bytes | None) -> str:
-    # An application inference profile hides the model; Claude's version field in the body gives it away.
-    if api == "bedrock.invoke" and (
-        (model and _CLAUDE.search(model)) or (body is not None and b'"anthropic_version"' in body)
-    ):
-        return "anthropic.messages"
-    return api
+def _api(api: str, model: str | None) -> str:
+    # An application inference profile's name hides Claude: `bedrock.invoke` reads that as well.
+    return "anthropic.messages" if api == "bedrock.invoke" and model and _CLAUDE.search(model) else api
 
 
 def _model_in(path: str) -> str | None:
