@@ -1,0 +1,35 @@
+"""What loading the plugin costs a run that does not use it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.measure import Cost, Row, interleaved, pytest_cost
+
+NO_TESTS_COLLECTED = 5
+
+
+def rows() -> Iterator[Row]:
+    """CPU ms of ``pytest --collect-only`` in an empty folder, medians of 7."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+
+        def collect(*plugins: str) -> Cost:
+            args = [part for plugin in plugins for part in ("-p", plugin)]
+            return pytest_cost(folder, "--collect-only", *args, env={}, expect=NO_TESTS_COLLECTED)
+
+        collect("pytest_llmops.plugin")  # compiles the .pyc files
+        costs = interleaved(
+            7,
+            {
+                "pytest alone": collect,
+                "with pytest-llmops": lambda: collect("pytest_llmops.plugin"),
+                "with pytest-recording": lambda: collect("pytest_recording.plugin"),
+            },
+        )
+    base = costs["pytest alone"].cpu
+    for name, cost in costs.items():
+        yield Row(name, cost.cpu, "ms CPU", base)
+    yield Row("pytest-llmops' own share", costs["with pytest-llmops"].cpu - base, "ms CPU")
