@@ -34,7 +34,7 @@ lint: $(VENV)/.lint
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/lint-imports
-	$(RUN) docs/generate.py --check
+	$(RUN) -m docs.generate --check
 
 types: $(VENV)/.lint
 	$(VENV)/bin/mypy
@@ -43,7 +43,7 @@ bench: $(VENV)/.test
 	$(RUN) -m bench $(ARGS)
 
 docs: $(VENV)/.test
-	$(RUN) docs/generate.py
+	$(RUN) -m docs.generate
 
 clean:
 	rm -rf .venv .venv-3.* build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
