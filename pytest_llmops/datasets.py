@@ -22,7 +22,7 @@ _SPLIT_BY_PIPE = ("context", "tags")
 
 # Brackets and "::" divide pytest's node ids, control characters break terminals and file names.
 _UNFIT_FOR_ID = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\[\]]|::")
-_TRIAL_SUFFIX = re.compile(r"-trial\d+\Z")
+_TRIAL_SUFFIX = re.compile(r"(?:\A|-)trial\d+\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,7 +357,7 @@ def _id(value: object, where: str) -> str:
     if unfit:
         raise DatasetError(f"{where}: id {text!r}: {unfit[0]!r} cannot be part of a test's name.")
     if _TRIAL_SUFFIX.search(text):
-        raise DatasetError(f"{where}: id {text!r} ends like the name of a trial (-trial0). Choose another ending.")
+        raise DatasetError(f"{where}: id {text!r} is named like a trial (trial0). Choose another ending.")
     return text
 
 
