@@ -1,0 +1,8 @@
+"""The gate: a run against its baseline. How it decides, and why, is in docs/gate.md."""
+
+from pytest_llmops.compare.failures import Failure, fails, failures
+from pytest_llmops.compare.gate import compare
+from pytest_llmops.compare.policy import Policy
+from pytest_llmops.compare.summary import summarize
+
+__all__ = ["Failure", "Policy", "compare", "fails", "failures", "summarize"]

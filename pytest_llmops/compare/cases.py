@@ -1,0 +1,145 @@
+"""Cases that broke, errored or are missing: what a metric's mean cannot see."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pytest_llmops import stats
+from pytest_llmops.baseline import GUARD_TRIALS
+from pytest_llmops.compare.pairing import Pair, Pairing
+from pytest_llmops.records import BrokenCase, CaseFinding, TestRecord
+
+REASON_LENGTH = 200
+
+
+def broken_cases(
+    pairs: Sequence[Pair], reruns: dict[str, list[TestRecord]], alpha: float
+) -> tuple[list[BrokenCase], list[CaseFinding]]:
+    """Cases that passed in the baseline and fail now.
+
+    On exact replay that is a fact. Else a case is suspect where five or more stored trials all passed and every trial
+    of this run failed; five more failures in a row (its reruns, else the run's own trials) show it broken.
+
+    Returns:
+        The broken cases, and the suspects that are not settled or turned out not to be broken.
+    """
+    broken, suspects = [], []
+    for pair in pairs:
+        before = [value for value in pair.samples("pass") if value is not None]
+        now = _passes(pair.trials)
+        if not before or not now:
+            continue
+        case = BrokenCase(
+            case=pair.case,
+            baseline_passed=sum(value == 1 for value in before),
+            baseline_trials=len(before),
+            trials=len(now),
+            reason=_failure(pair.trials),
+        )
+        if pair.exact:
+            stored, needed = pair.stored.threshold, pair.trials[-1].threshold
+            if _meets(before, stored) and not _meets(now, needed):
+                case.deterministic = True
+                broken.append(case)
+        elif len(before) >= GUARD_TRIALS and all(value == 1 for value in before) and not any(now):
+            suspects.append(_weighed(case, now, reruns.get(pair.case, [])))
+    tested = [case for case in suspects if case.p is not None or case.rerun_passed]
+    adjusted = stats.holm([1.0 if case.p is None else case.p for case in tested])
+    for case, p in zip(tested, adjusted, strict=True):
+        case.p_adjusted = p if case.p is not None else None
+    shown = [case for case in suspects if case.p_adjusted is not None and case.p_adjusted <= alpha]
+    open_suspects = [_unsettled(case) for case in suspects if case not in shown]
+    broken = sorted(broken + shown, key=lambda case: case.case)
+    return broken, open_suspects
+
+
+def _weighed(case: BrokenCase, now: list[float], reruns: list[TestRecord]) -> BrokenCase:
+    passes = _passes(reruns)
+    case.reruns, case.rerun_passed = len(passes), int(sum(passes))
+    if case.rerun_passed:
+        return case
+    fails = len(passes) or len(now)
+    if fails >= GUARD_TRIALS:
+        case.p = stats.fisher_worse(case.baseline_trials, case.baseline_trials, 0, fails)
+    return case
+
+
+def _unsettled(case: BrokenCase) -> CaseFinding:
+    before = f"passed {case.baseline_passed} of {case.baseline_trials} in the baseline, 0 of {case.trials} now"
+    if case.rerun_passed:
+        return CaseFinding(
+            case=case.case,
+            finding="suspect",
+            reason=f"{before}; {case.rerun_passed} of {case.reruns} reruns passed: not broken",
+        )
+    return CaseFinding(case=case.case, finding="suspect", reason=f"{before}; {GUARD_TRIALS} reruns would tell")
+
+
+def _passes(trials: Sequence[TestRecord]) -> list[float]:
+    measured = [trial.measurements.get("pass") for trial in trials]
+    return [m.value for m in measured if m is not None and m.value is not None]
+
+
+def _meets(values: Sequence[float], threshold: float | None) -> bool:
+    return sum(value == 1 for value in values) / len(values) >= (1.0 if threshold is None else threshold) - 1e-9
+
+
+def _failure(trials: Sequence[TestRecord]) -> str | None:
+    lines = next((trial.error.strip().splitlines() for trial in trials if trial.error and trial.error.strip()), None)
+    return lines[0][:REASON_LENGTH] if lines else None
+
+
+def errored_cases(pairs: Sequence[Pair], gated: dict[str, list[Pair]], lost: dict[str, set[str]]) -> list[CaseFinding]:
+    """Cases that lost the value of a gated metric to an error.
+
+    A failed test that did not come to record its metric is no error (its failure is seen as such), nor is a value
+    that was given as ``unscored``.
+
+    Args:
+        pairs: all compared cases.
+        gated: by gated metric, the cases in which it gates.
+        lost: by gated metric, the cases that have stored values and none now.
+    """
+    reasons: dict[str, list[str]] = {}
+    for metric, its_pairs in gated.items():
+        for pair in its_pairs:
+            if pair.case in lost[metric]:
+                reason = _why_lost(metric, pair.trials)
+                if reason:
+                    reasons.setdefault(pair.case, []).append(reason)
+    return [
+        CaseFinding(case=pair.case, finding="errored", reason="; ".join(dict.fromkeys(reasons[pair.case])), fails=True)
+        for pair in pairs
+        if pair.case in reasons
+    ]
+
+
+def _why_lost(metric: str, trials: Sequence[TestRecord]) -> str | None:
+    for trial in trials:
+        measured = trial.measurements.get(metric)
+        if measured is not None and measured.status == "error":
+            return f"{metric}: {measured.reason or 'error'}"[:REASON_LENGTH]
+    for trial in trials:
+        if trial.outcome == "error":
+            return _failure([trial]) or "the test broke down outside its body"
+    if any(metric not in trial.measurements and trial.outcome == "passed" for trial in trials):
+        return f"{metric} is no longer recorded"
+    return None
+
+
+def listed(pairing: Pairing, gating: set[str]) -> list[CaseFinding]:
+    """Missing and changed cases.
+
+    Args:
+        pairing: the cases by what became of them.
+        gating: stored cases in which some metric gates.
+    """
+    missing = [
+        CaseFinding(case=case, finding="missing", reason="its test ran without it", fails=case in gating)
+        for case in pairing.missing
+    ]
+    changed = [
+        CaseFinding(case=case, finding="changed", reason="its dataset case changed; compared once it is stored anew")
+        for case in pairing.changed
+    ]
+    return missing + changed

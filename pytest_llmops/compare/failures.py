@@ -1,0 +1,113 @@
+"""What of a comparison fails the run, in the words the reviewer reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pytest_llmops.compare.policy import Policy
+from pytest_llmops.records import CaseFinding, Comparison, MetricComparison
+
+LISTED = 20
+WORDS = {"regressed": "regressed", "not_comparable": "cannot be compared", "inconclusive": "is inconclusive"}
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One red line of the gate.
+
+    Args:
+        name: the metric, or ``broken-cases``, ``missing-cases``, ``errored-cases``.
+        message: what the reviewer reads.
+    """
+
+    name: str
+    message: str
+
+    @property
+    def nodeid(self) -> str:
+        """The failed report's node id."""
+        return f"llm-baseline::{self.name}"
+
+
+def fails(row: MetricComparison, policy: Policy) -> bool:
+    """Whether a metric's verdict fails the run, accepted changes aside."""
+    failing = (
+        ("regressed", "not_comparable", "inconclusive")
+        if policy.inconclusive == "fail"
+        else (
+            "regressed",
+            "not_comparable",
+        )
+    )
+    return row.gate and row.verdict in failing
+
+
+def failures(comparison: Comparison, policy: Policy | None = None) -> list[Failure]:
+    """The red lines of a comparison; none where it passes."""
+    policy = policy or Policy()
+    found = [
+        Failure(row.metric, _metric_message(row, comparison))
+        for row in comparison.metrics
+        if fails(row, policy) and not row.accepted
+    ]
+    broken = [case for case in comparison.broken_cases if not case.accepted]
+    if broken:
+        lines = [
+            f"  {case.case}: passed {case.baseline_passed} of {case.baseline_trials} in the baseline, "
+            + ("fails now on the same recordings" if case.deterministic else f"0 of {case.reruns or case.trials} now")
+            + (f"\n    {case.reason}" if case.reason else "")
+            for case in broken
+        ]
+        found.append(_listed("broken-cases", "broken", lines, comparison))
+    for finding in ("missing", "errored"):
+        lines = [
+            f"  {one.case}: {one.reason}"
+            for one in comparison.findings
+            if one.finding == finding and one.fails and not one.accepted
+        ]
+        if lines:
+            found.append(_listed(f"{finding}-cases", finding, lines, comparison))
+    return found
+
+
+def _listed(name: str, word: str, lines: list[str], comparison: Comparison) -> Failure:
+    count = f"{len(lines)} case{'s' if len(lines) > 1 else ''} {word}"
+    more = [f"  … and {len(lines) - LISTED} more"] if len(lines) > LISTED else []
+    return Failure(name, "\n".join([count, *lines[:LISTED], *more, way_out(comparison, case=True)]))
+
+
+def _metric_message(row: MetricComparison, comparison: Comparison) -> str:
+    lines = [f"{row.metric} {WORDS[row.verdict]}" + (f": {numbers(row)}" if row.delta is not None else "")]
+    if row.reason:
+        lines.append(f"  {row.reason}")
+    if row.advice:
+        lines.append(f"  {row.advice}")
+    lines += [f"  {one.case}: {one.baseline:g} → {one.current:g}" for one in row.worst_cases]
+    return "\n".join([*lines, way_out(comparison, case=False)])
+
+
+def numbers(row: MetricComparison) -> str:
+    """A metric's numbers in one line: 0.81 → 0.73, Δ -0.08 (-0.11 … -0.05), 50 cases, p = 0.0004."""
+    change = "{:+.1%}" if row.relative else "{:+.3g}"
+    text = f"{row.baseline:.4g} → {row.current:.4g}, Δ {change.format(row.delta)}"
+    if row.ci_low is not None and row.ci_high is not None:
+        text += f" ({change.format(row.ci_low)} … {change.format(row.ci_high)})"
+    text += f", {row.cases} case{'s' if row.cases != 1 else ''}"
+    p = row.p if row.p_adjusted is None else row.p_adjusted
+    return text + (f", p = {p:.2g}" if p is not None else ", the same recordings")
+
+
+def way_out(comparison: Comparison, *, case: bool) -> str:
+    """How to take a change that is meant."""
+    baseline = comparison.baseline or "FILE"
+    what = "case" if case else "metric"
+    return (
+        f"Meant? Accept the {what} in llm-accept.toml, or store this run: "
+        f"pytest --llm-baseline={baseline} --llm-update-baseline"
+    )
+
+
+def failing(findings: Iterable[CaseFinding]) -> list[CaseFinding]:
+    """The findings that fail the run."""
+    return [one for one in findings if one.fails and not one.accepted]

@@ -1,0 +1,131 @@
+"""Which trials of a run are compared with which stored ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from pytest_llmops.baseline import Baseline, CaseBaseline
+from pytest_llmops.baseline.stored import short_digest, trials_by_case
+from pytest_llmops.compare.policy import GateArgument
+from pytest_llmops.records import RunRecord, TestRecord
+from pytest_llmops.stats import significant
+
+
+@dataclass(slots=True)
+class Pair:
+    """A case that is in the run and in the baseline.
+
+    Args:
+        positions: the stored trials to compare with, where the run replays only some of them; None: all.
+        exact: every trial replayed a recording the baseline was made from, so that any difference is the code's.
+    """
+
+    case: str
+    trials: list[TestRecord]
+    stored: CaseBaseline
+    exact: bool = False
+    positions: list[int] | None = None
+
+    @property
+    def gate(self) -> GateArgument:
+        """The test's own ``gate``."""
+        return self.trials[-1].gate
+
+    def samples(self, metric: str) -> Sequence[float | None]:
+        """The stored values to compare with."""
+        values = self.stored.samples.get(metric, ())
+        return values if self.positions is None or not values else [values[p] for p in self.positions]
+
+
+@dataclass(slots=True)
+class Pairing:
+    """All cases of a run and a baseline, by what became of them."""
+
+    pairs: list[Pair] = field(default_factory=list)
+    trials: list[TestRecord] = field(default_factory=list)
+    """All trials of the run that count, paired or not."""
+    reruns: dict[str, list[TestRecord]] = field(default_factory=dict)
+    new: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+
+
+def test_function(case: str) -> str:
+    """A case's test function: its node id without parameters (a folder's name may hold a bracket, too)."""
+    file, separator, rest = case.partition("::")
+    return file + separator + rest.partition("[")[0]
+
+
+def pair(baseline: Baseline, run: RunRecord, selected: Iterable[str] | None) -> Pairing:
+    """Pair a run's cases with the stored ones by their key.
+
+    Args:
+        baseline: the stored side.
+        run: the run; cases in its ``deselected`` are not missing.
+        selected: if given, only these cases can be missing.
+    """
+    found = Pairing()
+    by_case = trials_by_case(run.tests)
+    for case in sorted(by_case):
+        trials = [trial for trial in by_case[case] if trial.outcome != "skipped"]
+        stored = baseline.cases.get(case)
+        found.trials += trials
+        if not trials:
+            found.skipped.append(case)
+        elif stored is None:
+            found.new.append(case)
+        elif stored.dataset_fingerprint != trials[-1].dataset_fingerprint:
+            found.changed.append(case)
+        else:
+            found.pairs.append(_matched(Pair(case, trials, stored)))
+    ran = {test_function(case) for case in by_case}
+    deselected = set(run.deselected)
+    wanted = None if selected is None else set(selected)
+    found.missing = sorted(
+        case
+        for case in baseline.cases
+        if case not in by_case
+        and case not in deselected
+        and test_function(case) in ran
+        and (wanted is None or case in wanted)
+    )
+    for test in run.tests:
+        if test.rerun:
+            found.reruns.setdefault(test.case, []).append(test)
+    return found
+
+
+def _matched(found: Pair) -> Pair:
+    """Find the stored trial of every replayed one; the pair is exact where each has its own."""
+    free = {position: digest for position, digest in enumerate(found.stored.digests) if digest}
+    positions = []
+    for trial in found.trials:
+        digest = short_digest(trial.cassette.digest)
+        same = [position for position in free if free[position] == digest]
+        same.sort(key=lambda position: position != trial.trial)
+        match = next((position for position in same if _is_replay(trial, found.stored, position)), None)
+        if match is None:
+            return found
+        del free[match]
+        positions.append(match)
+    found.exact = True
+    if positions != list(range(len(found.stored.digests))):
+        found.positions = positions
+    return found
+
+
+def _is_replay(trial: TestRecord, stored: CaseBaseline, position: int) -> bool:
+    """Whether the trial replays this stored one.
+
+    A live trial counts where all its numbers are the stored ones: it is the recording run itself. A provider that
+    gave the same answers once more would have other times.
+    """
+    if not trial.cassette.live:
+        return trial.cassette.replayed > 0
+    return all(
+        measured.value is None
+        or significant(measured.value) == (stored.samples.get(name) or {position: None})[position]
+        for name, measured in trial.measurements.items()
+    )

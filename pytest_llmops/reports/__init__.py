@@ -1,0 +1,1 @@
+"""Pure renderings of a run and its comparison."""

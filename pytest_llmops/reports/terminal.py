@@ -1,0 +1,192 @@
+"""The comparison in pytest's terminal summary; reads well from 80 columns on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pytest_llmops.compare import Policy, fails, failures
+from pytest_llmops.records import Comparison, MetricComparison, RunRecord
+from pytest_llmops.reports import text
+
+VERDICTS = {
+    "regressed": ("REGRESSED", "red"),
+    "not_comparable": ("not comparable", "red"),
+    "inconclusive": ("inconclusive", "yellow"),
+    "too_few_cases": ("too few cases", "yellow"),
+    "no_regression": ("no regression", "green"),
+    "improved": ("improved", "green"),
+}
+NOTABLE = ("regressed", "not_comparable", "improved", "inconclusive")
+ADVISORY_ROWS = 8
+LISTED = 10
+WORST = 3
+HEADINGS = ("metric", "baseline → now", "change (95 % bounds)", "MDE", "verdict")
+
+
+def render(
+    comparison: Comparison, run: RunRecord, *, width: int = 80, color: bool = False, policy: Policy | None = None
+) -> list[str]:
+    """The lines that show a comparison, ANSI-coloured if `color`.
+
+    Args:
+        comparison: what the gate found.
+        run: the run that was compared.
+        width: columns of the terminal.
+        color: whether to colour.
+        policy: the gate's settings, for what counts as red.
+    """
+    policy = policy or Policy()
+    width = max(width, 40)
+    lines = [text.style(line, "dim", color=color) for line in _head(comparison, run, width)]
+    lines += _table(comparison, run, width, color)
+    for row in comparison.metrics:
+        lines += _remarks(row, run, width)
+    lines += _cases(comparison, width, color)
+    lines += _listed("accepted", [text.clean(entry) for entry in comparison.accepted], width, color)
+    for note in comparison.notes:
+        lines += text.indented(f"note: {text.clean(note)}", width, "")
+    lines += _closing(comparison, policy, width, color)
+    return lines
+
+
+def _head(comparison: Comparison, run: RunRecord, width: int) -> list[str]:
+    tests = [test for test in run.tests if not test.rerun]
+    calls = [call for test in run.tests for call in test.calls]
+    cases = len({test.case for test in tests})
+    parts = [f"{cases} case{'s' * (cases != 1)}, {len(tests)} trial{'s' * (len(tests) != 1)}"]
+    if calls:
+        replayed = sum(call.replayed for call in calls)
+        cost = sum(call.cost_usd or 0.0 for call in calls)
+        unknown = sum(call.cost_usd is None for call in calls)
+        how = f"{replayed} replayed" if replayed == len(calls) else f"{len(calls) - replayed} live, {replayed} replayed"
+        price = text.amount(cost, "cost") + (f" and {unknown} of unknown cost" if unknown else "")
+        parts.append(f"{len(calls)} calls ({how}), {price}")
+    lines = text.indented("; ".join(parts), width, "")
+    if comparison.deterministic:
+        same = "deterministic: every trial replayed the recording the baseline was made from, so that any difference"
+        lines += text.indented(f"{same} comes from the code, not from chance", width, "")
+    return lines
+
+
+def _kind(row: MetricComparison, run: RunRecord) -> str:
+    summary = run.metrics.get(row.metric)
+    return summary.kind if summary else "score"
+
+
+def _table(comparison: Comparison, run: RunRecord, width: int, color: bool) -> list[str]:
+    gating = [row for row in comparison.metrics if row.gate]
+    others = [row for row in comparison.metrics if not row.gate]
+    if comparison.deterministic:
+        others = [row for row in others if row.delta]
+    shown = sorted(others, key=lambda row: row.verdict not in NOTABLE)[:ADVISORY_ROWS]
+    rows = gating + sorted(shown, key=lambda row: row.metric)
+    if not rows:
+        return []
+    cells = [_cells(row, _kind(row, run)) for row in rows]
+    headings: tuple[str, ...] = HEADINGS
+    if comparison.deterministic:  # without chance there are no bounds, and no effect too small to see
+        cells, headings = [(*row[:3], row[4]) for row in cells], (*HEADINGS[:2], "change", HEADINGS[4])
+    widths = [max(text.display_width(row[i]) for row in (headings, *cells)) for i in range(len(headings))]
+    gap = "  " if sum(widths) + 2 * (len(widths) - 1) <= width else " "
+    widths[0] = max(8, min(widths[0], width - sum(widths[1:]) - len(gap) * (len(widths) - 1)))
+    lines = [text.style(_line(headings, widths, gap), "bold", color=color)]
+    for row, cell in zip(rows, cells, strict=True):
+        if rows.index(row) == len(gating):
+            lines.append(text.style("shown only, not gating:", "dim", color=color))
+        start, shade = _line(cell[:-1], widths[:-1], gap) + gap, VERDICTS[row.verdict][1]
+        if row.gate:
+            lines.append(start + text.style(cell[-1], "yellow" if row.accepted else shade, color=color))
+        else:
+            lines.append(text.style(start + cell[-1], "dim", color=color))
+    if len(others) > len(shown):
+        lines.append(text.style(f"and {len(others) - len(shown)} more, not gating", "dim", color=color))
+    return lines
+
+
+def _cells(row: MetricComparison, kind: str) -> tuple[str, ...]:
+    word = VERDICTS[row.verdict][0]
+    verdict = "accepted" if row.accepted else word if row.gate else word.lower()
+    name = text.clean(row.metric)
+    if row.baseline is None or row.current is None or row.delta is None:
+        return name, "", "", "", verdict
+    before_now = f"{text.amount(row.baseline, kind)} → {text.amount(row.current, kind).removeprefix('$')}"
+    delta = text.change(row.delta, kind, row.relative) if row.delta else "="
+    if row.ci_low is not None and row.ci_high is not None:
+        low, high = (text.change(bound, kind, row.relative).rstrip("%p") for bound in (row.ci_low, row.ci_high))
+        delta = f"{delta} ({low}…{high})"
+    detectable = "" if row.mde is None else text.change(row.mde, kind, row.relative, sign=False)
+    return name, before_now, delta, detectable, verdict
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], gap: str) -> str:
+    padded = [text.pad(text.shorten(cell, size), size) for cell, size in zip(cells, widths, strict=True)]
+    return gap.join(padded).rstrip(" ") if len(cells) == len(HEADINGS) else gap.join(padded)
+
+
+def _remarks(row: MetricComparison, run: RunRecord, width: int) -> list[str]:
+    if not row.gate and row.verdict != "regressed":
+        return []
+    kind = _kind(row, run)
+    said = [part for part in (row.reason, row.advice) if part]
+    lines = text.indented(f"{text.clean(row.metric)}: {text.clean('; '.join(said))}", width) if said else []
+    if row.verdict == "regressed" and not row.accepted:
+        lines.append(f"  {text.clean(row.metric)} fell most in:")
+        for one in row.worst_cases[:WORST]:
+            values = f"{text.amount(one.baseline, kind)} → {text.amount(one.current, kind)}"
+            name = text.shorten(text.clean(one.case), width - 6 - text.display_width(values))
+            lines.append(f"    {name}  {values}")
+    return lines
+
+
+def _cases(comparison: Comparison, width: int, color: bool) -> list[str]:
+    lines: list[str] = []
+    broken = []
+    for case in comparison.broken_cases:
+        now = "fails now" if case.deterministic else f"0 of {case.reruns or case.trials} now"
+        before = f"passed {case.baseline_passed} of {case.baseline_trials}, {now}"
+        broken.append((case.case, f"{before}: {case.reason}" if case.reason else before))
+    lines += _named("broken", broken, width, color, "red")
+    for finding, shade in (("errored", "red"), ("missing", "red"), ("suspect", "yellow"), ("changed", "yellow")):
+        found = [(one.case, one.reason or "") for one in comparison.findings if one.finding == finding]
+        lines += _named(finding, found, width, color, shade)
+    changed = set(comparison.changed_cases)
+    new = [text.clean(case) for case in comparison.new_cases if case not in changed]
+    return lines + _listed("new", new, width, color)
+
+
+def _named(word: str, found: list[tuple[str, str]], width: int, color: bool, shade: str) -> list[str]:
+    if not found:
+        return []
+    count = f"{len(found)} case{'s' * (len(found) != 1)} {word}"
+    reasons = {reason for _, reason in found}
+    shared = reasons.pop() if len(reasons) == 1 and word in ("missing", "changed") else ""
+    lines = [text.style(count, shade, color=color) + (f" ({shared})" if shared else "")]
+    for case, reason in found[:LISTED]:
+        lines.append("  " + text.shorten(text.clean(case), width - 2))
+        if reason and not shared:
+            lines += text.indented(text.clean(reason), width, "    ")
+    return lines + ([f"  … and {len(found) - LISTED} more"] if len(found) > LISTED else [])
+
+
+def _listed(word: str, entries: list[str], width: int, color: bool) -> list[str]:
+    if not entries:
+        return []
+    lines = [text.style(f"{len(entries)} {word}", "bold", color=color)]
+    for entry in entries[:LISTED]:
+        lines += text.indented(entry, width) if " " in entry else ["  " + text.shorten(entry, width - 2)]
+    return lines + ([f"  … and {len(entries) - LISTED} more"] if len(entries) > LISTED else [])
+
+
+def _closing(comparison: Comparison, policy: Policy, width: int, color: bool) -> list[str]:
+    red = failures(comparison, policy)
+    gating = [row for row in comparison.metrics if row.gate]
+    if red:
+        said, shade = f"gate: FAILED ({', '.join(text.clean(one.name) for one in red)})", "red"
+    else:
+        open_rows = [row.metric for row in gating if row.verdict in ("inconclusive", "too_few_cases")]
+        waived = sum(bool(row.accepted) and fails(row, policy) for row in gating)
+        said = f"gate: passed ({len(gating)} metric{'s' * (len(gating) != 1)} gate{'s' * (len(gating) == 1)}"
+        said += f"; not settled: {', '.join(open_rows)}" if open_rows else ""
+        said += f"; {waived} accepted)" if waived else ")"
+        shade = "yellow" if open_rows else "green"
+    return [text.style(line, "bold", shade, color=color) for line in text.indented(said, width, "")]

@@ -1,0 +1,77 @@
+"""Numbers and names as people read them in a terminal."""
+
+from __future__ import annotations
+
+import unicodedata
+from textwrap import wrap
+
+STYLES = {"red": 31, "green": 32, "yellow": 33, "bold": 1, "dim": 2}
+
+
+def style(text: str, *names: str, color: bool) -> str:
+    """Text in ANSI colours, or as it is."""
+    if not color or not names:
+        return text
+    return f"\x1b[{';'.join(str(STYLES[name]) for name in names)}m{text}\x1b[0m"
+
+
+def clean(text: str) -> str:
+    """Text in one line, without control characters: what models write must not steer the terminal."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in " ".join(text.split()))
+
+
+def display_width(text: str) -> int:
+    """Columns a text takes: East Asian wide letters two, combining marks none."""
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def shorten(text: str, width: int) -> str:
+    """Cut a name in the middle, since its ends tell most."""
+    if display_width(text) <= width:
+        return text
+    head, tail = text[: len(text) // 2], text[len(text) // 2 :]
+    while display_width(head) + display_width(tail) > width - 1:
+        if display_width(head) > display_width(tail):
+            head = head[:-1]
+        else:
+            tail = tail[1:]
+    return f"{head}…{tail}"
+
+
+def pad(text: str, width: int, *, right: bool = False) -> str:
+    """Fill a cell with blanks."""
+    blanks = " " * (width - display_width(text))
+    return blanks + text if right else text + blanks
+
+
+def indented(text: str, width: int, indent: str = "  ") -> list[str]:
+    """A text in lines of at most this width."""
+    return wrap(text, width, initial_indent=indent, subsequent_indent=indent + "  ", break_long_words=False) or [indent]
+
+
+def amount(value: float, kind: str) -> str:
+    """A value in its unit: 94.0%, 812 ms, 1.12 s, $0.00012, 1,234, 0.812."""
+    if kind in ("pass", "rate"):
+        return f"{value:.1%}"
+    if kind == "latency":
+        return f"{value / 1000:.3g} s" if abs(value) >= 1000 else f"{value:.3g} ms"
+    if kind == "cost":
+        return f"${value:,.2f}" if abs(value) >= 1 else f"${_plain(value, 3)}"
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.3f}" if kind == "score" and abs(value) < 10 else f"{value:.4g}"
+
+
+def change(value: float, kind: str, relative: bool, *, sign: bool = True) -> str:
+    """A difference: -2.6% where relative, -4.3pp of a share, else -0.081."""
+    plus = "+" if sign else ""
+    if relative:
+        return f"{value:{plus}.1%}" if abs(value) < 0.995 else f"{value:{plus},.0%}"
+    if kind in ("pass", "rate"):
+        return f"{100 * value:{plus}.1f}pp"
+    return f"{value:{plus}.3f}" if abs(value) < 10 else f"{value:{plus}.4g}"
+
+
+def _plain(value: float, digits: int) -> str:
+    text = f"{value:.{digits}g}"
+    return f"{value:.10f}".rstrip("0") if "e-" in text and abs(value) >= 1e-9 else text
