@@ -7,6 +7,7 @@ import json
 import pickle
 import re
 import time
+from pathlib import Path
 
 import pytest
 
@@ -325,3 +326,10 @@ def test_ten_thousand_cases_load_in_well_under_a_second(dataset, suffix):
     begin = time.process_time()
     assert len(load(path)) == 10_000
     assert time.process_time() - begin < 1
+
+
+def test_the_documented_example_loads(dataset):
+    page = (Path(__file__).parents[2] / "docs" / "datasets.md").read_text(encoding="utf-8")
+    example = page.split("```json\n")[1].split("```")[0]
+    first, second = load(dataset("cases.jsonl", example))
+    assert (first.id, first.tags, second.id, second.language) == ("refund", ("policy",), "đổi-trả", "vi")
