@@ -1,0 +1,7 @@
+"""What is said about an answer: judges and their scores."""
+
+from pytest_llmops.checks.judge import DEFAULT_JUDGE, Judge
+from pytest_llmops.checks.rubrics import Rubric
+from pytest_llmops.checks.score import Score
+
+__all__ = ["DEFAULT_JUDGE", "Judge", "Rubric", "Score"]
