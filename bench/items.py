@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from bench.measure import Cost, Row, interleaved, pytest_cost
@@ -52,37 +53,39 @@ LLMOPS = ("-p", "pytest_llmops.plugin")
 RECORDING = ("-p", "pytest_recording.plugin")
 
 
+RUNS = {
+    "empty": ("empty", ()),
+    "live": ("live call over loopback, no plugin", ()),
+    "llmops": ("replayed by pytest-llmops", (*LLMOPS, "--llm-record=none")),
+    "recording": ("replayed by pytest-recording", (*RECORDING, "--record-mode=none")),
+}
+ROUNDS = 5
+
+
 def rows() -> Iterator[Row]:
-    """Wall and CPU ms an item, medians of 3, with what an empty item of pytest's own costs taken off."""
+    """Medians of 5: what the first item costs a run (imports), and what each further one costs."""
     with tempfile.TemporaryDirectory() as name, StandIn() as standin:
         root = Path(name)
         for kind, tests in TESTS.items():
             (root / kind).mkdir()
             (root / kind / "test_ask.py").write_text(CALL + "\n" + tests, encoding="utf-8")
 
-        def run(kind: str, *args: str) -> Cost:
-            return pytest_cost(root / kind, *args, env={"STANDIN_URL": standin.url})
+        def run(kind: str, *args: str, items: str = "test_ask.py") -> Cost:
+            return pytest_cost(root / kind, *args, items, env={"STANDIN_URL": standin.url})
 
         run("llmops", *LLMOPS, "--llm-record=once")
         run("recording", *RECORDING, "--record-mode=once")
         asked = len(standin.requests)
         if asked != 2 * ITEMS:
             raise RuntimeError(f"recording {ITEMS} items twice asked the provider {asked} times")
-        costs = interleaved(
-            3,
-            {
-                "empty item": lambda: run("empty"),
-                "live call over loopback, no plugin": lambda: run("live"),
-                "replayed by pytest-llmops": lambda: run("llmops", *LLMOPS, "--llm-record=none"),
-                "replayed by pytest-recording": lambda: run("recording", *RECORDING, "--record-mode=none"),
-            },
-        )
-        if len(standin.requests) != asked + 3 * ITEMS:
+        whole = interleaved(ROUNDS, {kind: partial(run, kind, *args) for kind, (_, args) in RUNS.items()})
+        one = "test_ask.py::test_ask[0]"
+        single = interleaved(ROUNDS, {kind: partial(run, kind, *args, items=one) for kind, (_, args) in RUNS.items()})
+        if len(standin.requests) != asked + ROUNDS * (ITEMS + 1):
             raise RuntimeError("a replay asked the provider")
-    empty = costs.pop("empty item")
-    yield Row(f"whole run of {ITEMS} empty items", empty.wall, "ms")
-    per_item = {n: Cost((c.wall - empty.wall) / ITEMS, (c.cpu - empty.cpu) / ITEMS) for n, c in costs.items()}
-    live = per_item["live call over loopback, no plugin"]
-    for name, cost in per_item.items():
-        yield Row(name, cost.wall, "ms/item", live.wall)
-        yield Row(f"{name}, CPU", cost.cpu, "ms CPU/item", live.cpu)
+    further = {kind: (whole[kind].cpu - single[kind].cpu) / (ITEMS - 1) for kind in RUNS}
+    for kind, (label, _) in list(RUNS.items())[1:]:
+        yield Row(f"first item, {label}", single[kind].cpu - single["empty"].cpu, "ms CPU")
+    for kind, (label, _) in list(RUNS.items())[1:]:
+        own = further[kind] - further["empty"]
+        yield Row(f"each further, {label}", own, "ms CPU", further["live"] - further["empty"])
