@@ -42,6 +42,8 @@ class Exchange:
     """(bytes, ms) of each chunk as it arrived; empty where the body came in one piece or was not timed."""
     truncated: bool = False
     """The caller stopped reading, or the connection broke, before the body's end."""
+    at_ms: float | None = None
+    """When it was begun, since the recording of its test began; None where that was not kept."""
     recorded_at: datetime | None = None
     replayed: bool = False
     role: Role = "app"

@@ -51,6 +51,10 @@ def _trials(text: str) -> int:
     return value
 
 
+def _hosts(text: str) -> tuple[str, ...]:
+    return tuple(text.replace(",", " ").split())
+
+
 def _flag(text: str) -> bool:
     lowered = text.strip().lower()
     if lowered in ("1", "true", "yes", "on"):
@@ -130,6 +134,18 @@ SETTINGS: tuple[Setting, ...] = (
         _flag,
         "keep prompts and answers in run records and reports (default true)",
         metavar="BOOL",
+    ),
+    Setting(
+        "record_hosts",
+        _hosts,
+        "other hosts (names, patterns, or all) that are recorded with the LLM traffic, such as a vector store",
+        metavar="HOSTS",
+    ),
+    Setting(
+        "allowed_hosts",
+        _hosts,
+        "hosts that traffic other than LLM calls may go to on replay, besides this machine",
+        metavar="HOSTS",
     ),
 )
 BY_NAME = {setting.name: setting for setting in SETTINGS}

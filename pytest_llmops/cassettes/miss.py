@@ -26,7 +26,10 @@ class CassetteMiss(pytest.fail.Exception):  # type: ignore[misc,name-defined]
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(f"CassetteMiss: {message}", pytrace=False)
+        super().__init__(message, pytrace=False)
+
+
+CassetteMiss.__module__ = "builtins"  # as pytest's own outcomes do: the summary names the class without its path
 
 
 def describe(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from pytest_llmops.cassettes.journal import Journal, Leftovers
 from pytest_llmops.cassettes.storage import Interaction
 from pytest_llmops.cassettes.transfer import Transfer, to_exchange
 from pytest_llmops.errors import CassetteError
-from pytest_llmops.exchange import Exchange, Role
+from pytest_llmops.exchange import Exchange
 from pytest_llmops.registry import current_role
 from pytest_llmops.settings import RecordMode
 
@@ -67,6 +68,7 @@ class Tape:
         self, path: Path | None, mode: RecordMode, options: TapeOptions, *, test: str = "", command: str = ""
     ) -> None:
         self.path, self.mode, self.options, self.test, self.command = path, mode, options, test, command
+        self.started = time.perf_counter()
         self.closed = False
         self.misses: list[miss.CassetteMiss] = []
         self.notes: list[str] = []
@@ -257,21 +259,12 @@ class Tape:
             if self._journal is not None and not self._journal.broken:
                 self._journal.append(entry)
 
-    def exchanges(self, *, capture: object | None = None, role: Role | None = None) -> list[Exchange]:
-        """The finished exchanges, in the order they were begun.
-
-        Args:
-            capture: only those begun inside this capture.
-            role: only the application's, or only the judges'.
-        """
+    def finished(self, *, capture: object | None = None) -> list[Transfer]:
+        """The finished transfers, in the order they were begun; only one capture's where it is given."""
         with self._lock:
-            chosen = [
-                t
-                for t in self.transfers
-                if (capture is None or t.capture is capture)
-                and (role is None or (t.interaction or {"role": t.request.role})["role"] == role)
+            return [
+                t for t in self.transfers if t.interaction is not None and (capture is None or t.capture is capture)
             ]
-        return [exchange for t in chosen if (exchange := t.exchange()) is not None]
 
     def digest(self) -> str | None:
         """Hash of the exchanges used, equal for the recording run and an unchanged replay of it."""

@@ -129,7 +129,8 @@ class Transfer:
         # The last byte's time, not that of the close: an owner may forget to close its stream.
         elapsed = self._now() if self._last_byte is None else self._last_byte
         self.ended = self.started + elapsed / 1000
-        timing: dict[str, Any] = {"elapsed_ms": round(elapsed, 1)}
+        at = (self.started - self.tape.started) * 1000
+        timing: dict[str, Any] = {"at_ms": round(at, 1), "elapsed_ms": round(elapsed, 1)}
         if self._first_byte is not None:
             timing["first_byte_ms"] = round(self._first_byte, 1)
         if len(self._marks) > 1:
@@ -214,6 +215,7 @@ def to_exchange(entry: Interaction, *, replayed: bool = True) -> Exchange:
         response_headers=dict(response.get("headers") or {}),
         response_body=bodies.decode(response.get("body")),
         failure=TransportFailure(failure["type"], failure["message"]) if failure else None,
+        at_ms=timing.get("at_ms"),
         elapsed_ms=timing.get("elapsed_ms"),
         first_byte_ms=timing.get("first_byte_ms"),
         chunks=_marks(timing),

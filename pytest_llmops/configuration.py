@@ -1,0 +1,102 @@
+"""A session's settings, resolved once: flags, environment, ini and pyproject.toml."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import pytest
+
+from pytest_llmops.errors import LlmopsError, SettingsError
+from pytest_llmops.settings import (
+    SETTINGS,
+    ProjectSettings,
+    RecordMode,
+    find_pyproject,
+    load_project,
+    resolve,
+    under_ci,
+)
+
+_KEY = pytest.StashKey["Configuration"]()
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """What this session was asked to do.
+
+    Args:
+        base: the folder that relative paths given on the command line start from.
+        trials: overrides every marker's; None: each its own.
+    """
+
+    base: Path
+    project: ProjectSettings
+    record: RecordMode
+    cassette_dir: Path | None
+    baseline: Path | None
+    accept: Path | None
+    update_baseline: bool
+    inconclusive: Literal["pass", "fail"]
+    alpha: float
+    trials: int | None
+    json: Path | None
+    judge: str | None
+    store_text: bool
+    record_hosts: tuple[str, ...]
+    allowed_hosts: tuple[str, ...]
+    ci: bool
+
+
+def configuration(config: pytest.Config) -> Configuration:
+    """The session's configuration, made on first use.
+
+    Raises:
+        pytest.UsageError: a setting cannot be used; pytest exits with 4.
+    """
+    known = config.stash.get(_KEY, None)
+    if known is None:
+        try:
+            known = config.stash[_KEY] = _resolved(config)
+        except LlmopsError as error:
+            raise pytest.UsageError(str(error)) from None
+    return known
+
+
+def _resolved(config: pytest.Config) -> Configuration:
+    given: dict[str, Any] = {
+        s.name: resolve(s.name, option=config.getoption(s.ini), ini=config.getini(s.ini)) for s in SETTINGS
+    }
+    base = config.invocation_params.dir
+
+    def path(name: str) -> Path | None:
+        return base / given[name] if given[name] else None
+
+    ci = under_ci()
+    update = bool(given["update_baseline"])
+    if update and not given["baseline"]:
+        raise SettingsError("--llm-update-baseline needs the file to write: --llm-baseline=baseline.json")
+    if update and ci and not given["force"]:
+        raise SettingsError(
+            "--llm-update-baseline is refused where CI is set: a baseline is updated by hand and reviewed.\n"
+            "If this job is meant to do it, add --llm-force."
+        )
+    return Configuration(
+        base=base,
+        project=load_project(find_pyproject(config.rootpath)),
+        record=cast("RecordMode", given["record"] or ("none" if ci else "once")),
+        cassette_dir=path("cassette_dir"),
+        baseline=path("baseline"),
+        accept=path("accept"),
+        update_baseline=update,
+        inconclusive=given["inconclusive"] or "pass",
+        alpha=given["alpha"] or 0.05,
+        trials=given["trials"],
+        json=path("json"),
+        judge=given["judge"],
+        store_text=given["store_text"] is not False,
+        record_hosts=tuple(given["record_hosts"] or ()),
+        allowed_hosts=tuple(given["allowed_hosts"] or ()),
+        ci=ci,
+    )

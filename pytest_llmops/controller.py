@@ -1,0 +1,374 @@
+"""The run as a whole: gathers the tests' records, decides thresholds and the gate, writes what was asked for.
+
+Lives in the process that reports (xdist's controller); the workers' records come with their reports.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import defaultdict
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from _pytest._code.code import ReprFileLocation, TerminalRepr  # what a report's longrepr is made of
+
+from pytest_llmops.marker import MARKER
+
+if TYPE_CHECKING:
+    from pytest_llmops.baseline import Baseline
+    from pytest_llmops.compare import Policy
+    from pytest_llmops.configuration import Configuration
+    from pytest_llmops.records import Comparison, RunRecord, TestRecord
+
+_MADE_UP = "llmops_made_up"
+_WORKER_DESELECTED = "llmops_deselected"
+
+
+class Controller:
+    """The plugin of the reporting process."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._json: dict[str, str] = {}
+        self._locations: dict[str, tuple[str, int | None, str]] = {}
+        self._deselected: set[str] = set()
+        self._baseline: Baseline | None = None
+        self._configuration: Configuration | None = None
+        self._lines: list[tuple[str, dict[str, bool]]] = []
+        self.run: RunRecord | None = None
+        if config.getoption("llm_baseline") or config.getini("llm_baseline"):
+            self._load_baseline()
+
+    def _load_baseline(self) -> None:
+        """A baseline that cannot be used is a usage error before any test runs."""
+        from pytest_llmops import baseline
+        from pytest_llmops.configuration import configuration
+        from pytest_llmops.errors import BaselineError
+
+        settings = self._configuration = configuration(self._config)
+        assert settings.baseline is not None
+        if settings.update_baseline and not settings.baseline.exists():
+            return
+        try:
+            self._baseline = baseline.load(settings.baseline)
+        except BaselineError as error:
+            raise pytest.UsageError(str(error)) from None
+
+    def pytest_report_header(self) -> str | None:
+        """One line, where options were given."""
+        settings = self._configuration
+        if settings is None:
+            return None
+        words = [f"record mode {settings.record}"]
+        if settings.baseline is not None:
+            words.append(f"baseline {os.path.relpath(settings.baseline, settings.base)}")
+        return "llmops: " + ", ".join(words)
+
+    # -- gathering --------------------------------------------------------------------------------------------------
+
+    def pytest_deselected(self, items: list[pytest.Item]) -> None:
+        """A deselected case is not missing."""
+        marked = [item for item in items if item.get_closest_marker(MARKER)]
+        if marked:
+            from pytest_llmops.naming import case_key
+
+            self._deselected.update(case_key(item) for item in marked)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Under xdist the workers know what was deselected."""
+        self._deselected.update(getattr(node, "workeroutput", {}).get(_WORKER_DESELECTED, ()))
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep each test's record, the last attempt's; let ``--lf`` find a failed trial that its case tolerates."""
+        record = getattr(report, "llmops", None)
+        if record is not None:
+            self._json[report.nodeid] = record
+            self._locations[report.nodeid] = report.location
+        if report.when == "call" and _tolerated(report):
+            last_failed = self._config.pluginmanager.get_plugin("lfplugin")
+            if last_failed is not None:
+                last_failed.lastfailed[getattr(report, "id", report.nodeid)] = True
+
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, Any] | None:
+        """A failed trial that its case tolerates has a word of its own; made-up reports print no letter."""
+        if hasattr(report, _MADE_UP):
+            return "failed", "", "FAILED" if getattr(report, _MADE_UP) == "logged" else ""
+        if _tolerated(report):
+            return "trial failed", "t", ("TRIAL FAILED", {"yellow": True})
+        return None
+
+    # -- the end of the run -----------------------------------------------------------------------------------------
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, Any, Any]:
+        """After the last test: thresholds, then the gate."""
+        try:
+            result = yield
+        except BaseException:
+            self._conclude(session, stopped="interrupted or stopped at a failure")
+            raise
+        if not self._config.option.collectonly:
+            stopped = "stopped early" if session.shouldfail or session.shouldstop else None
+            self._conclude(session, stopped=stopped)
+        return result
+
+    def _conclude(self, session: pytest.Session, *, stopped: str | None) -> None:
+        if not self._json:
+            if self._baseline is not None and not stopped:
+                self._say("llmops: no LLM evaluation ran; nothing was compared with the baseline.", yellow=True)
+            return
+        from pytest_llmops.configuration import configuration
+        from pytest_llmops.errors import LlmopsError
+
+        self._configuration = settings = configuration(self._config)
+        self.run = run = self._run_record(settings)
+        self._fail_cases(run)
+        if settings.baseline is not None:
+            if stopped:
+                self._say(f"llmops: the run was {stopped}; it was not compared with the baseline.", yellow=True)
+            else:
+                try:
+                    self._gate(run, settings)
+                except LlmopsError as error:
+                    self._fail("llm-baseline::error", str(error), ("", None, "llm-baseline"))
+        if settings.json is not None:
+            from pytest_llmops import baseline
+
+            try:
+                baseline.save_run(settings.json, run)
+            except LlmopsError as error:
+                self._fail("llm-json", str(error), ("", None, "llm-json"))
+
+    def _run_record(self, settings: Configuration) -> RunRecord:
+        from datetime import UTC, datetime
+
+        from pytest_llmops.compare import summarize
+        from pytest_llmops.records import Fingerprint, RunRecord, TestRecord
+
+        tests = sorted((TestRecord.model_validate_json(text) for text in self._json.values()), key=_order)
+        ran = {test.case for test in tests}
+        judged = {
+            name: measured.definition
+            for test in tests
+            for name, measured in test.measurements.items()
+            if measured.source == "judge" and measured.definition
+        }
+        return RunRecord(
+            created=datetime.now(UTC),
+            environment=_environment(self._config, settings.ci),
+            fingerprint=Fingerprint(
+                judge=dict(sorted(judged.items())),
+                models=sorted({c.model for t in tests for c in t.calls if c.role == "app" and c.model}),
+            ),
+            tests=tests,
+            deselected=sorted((self._deselected | self._named_apart(ran)) - ran),
+            metrics=summarize(tests, settings=settings.project.metrics),
+        )
+
+    def _named_apart(self, ran: set[str]) -> set[str]:
+        """Baseline cases left out because the command line named single cases of their test: ``test_x[c1]``."""
+        if self._baseline is None:
+            return set()
+        functions = {case.partition("[")[0] for case in ran}
+        partial = {f for f in functions for arg in self._config.args if "[" in arg and f.endswith(_name_of(arg))}
+        return {case for case in self._baseline.cases if case.partition("[")[0] in partial} - ran
+
+    def _fail_cases(self, run: RunRecord) -> None:
+        """A case below its threshold fails, with its trials listed; a trial of it alone did not."""
+        by_case: dict[str, list[TestRecord]] = defaultdict(list)
+        for test in run.tests:
+            if test.threshold is not None and test.threshold < 1.0 and test.outcome in ("passed", "failed"):
+                by_case[test.case].append(test)
+        for case, trials in by_case.items():
+            passed = sum(t.outcome == "passed" for t in trials)
+            threshold = trials[0].threshold or 0.0
+            if passed / len(trials) >= threshold:
+                continue
+            lines = [f"{passed} of {len(trials)} trials passed ({passed / len(trials):.0%}), threshold {threshold:.0%}"]
+            lines += [f"  trial {t.trial}: {t.outcome}" + (f": {t.error}" if t.error else "") for t in trials]
+            self._fail(case, "\n".join(lines), self._locations[trials[0].id])
+
+    def _gate(self, run: RunRecord, settings: Configuration) -> None:
+        from pytest_llmops import acceptance, baseline, compare
+        from pytest_llmops.reports import terminal
+
+        assert settings.baseline is not None
+        policy = compare.Policy(
+            alpha=settings.alpha,
+            inconclusive=settings.inconclusive,
+            min_cases=settings.project.min_cases,
+            metrics=settings.project.metrics,
+        )
+        if self._baseline is not None:
+            accepted = acceptance.load(path) if (path := _accept_file(settings)) is not None else ()
+            comparison = compare.compare(self._baseline, run, policy, accept=accepted)
+            comparison.baseline = os.path.relpath(settings.baseline, settings.base)
+            run.comparison = comparison
+            writer = self._config.get_terminal_writer()
+            for line in terminal.render(
+                comparison, run, width=writer.fullwidth, color=writer.hasmarkup, policy=policy
+            ):
+                self._say(line)
+            if not settings.update_baseline:
+                self._fail_gate(comparison, policy)
+        if settings.update_baseline:
+            updated = baseline.update(self._baseline, run, settings=settings.project.metrics)
+            baseline.save(settings.baseline, updated)
+            self._say(f"llmops: wrote {os.path.relpath(settings.baseline, settings.base)}, {len(updated.cases)} cases.")
+            self._warn_few_trials(updated, run)
+
+    def _fail_gate(self, comparison: Comparison, policy: Policy) -> None:
+        from pytest_llmops import compare
+
+        for failure in compare.failures(comparison, policy):
+            self._fail(failure.nodeid, failure.message, ("llm-baseline", None, failure.nodeid))
+
+    def _warn_few_trials(self, updated: Baseline, run: RunRecord) -> None:
+        from pytest_llmops import baseline
+
+        few = baseline.cases_below_guard(updated)
+        if not few:
+            return
+        costs = [c.cost_usd for t in run.tests for c in t.calls]
+        known = [cost for cost in costs if cost is not None]
+        trials = max(1, len(run.tests)) / max(1, len({t.case for t in run.tests}))
+        price = f", about ${sum(known) / trials * baseline.GUARD_TRIALS:.2f}" if known else ""
+        self._say(
+            f"llmops: {len(few)} of {len(updated.cases)} cases have fewer than {baseline.GUARD_TRIALS} trials, so a "
+            f"single case that breaks cannot be told from bad luck;\n"
+            f"        record them with --llm-trials={baseline.GUARD_TRIALS}{price}.",
+            yellow=True,
+        )
+
+    def _fail(self, nodeid: str, message: str, location: tuple[str, int | None, str]) -> None:
+        """Report a failure that no test of pytest's stands for: red bar, FAILED line, JUnit, exit 1.
+
+        The cache's and stepwise's plugins do not see it, or they would look for a test of that name.
+        """
+        report = pytest.TestReport(
+            nodeid, location, {}, "failed", _Explanation(message, location), "call", sections=(), duration=0.0
+        )
+        setattr(report, _MADE_UP, "new")
+        manager = self._config.pluginmanager
+        others = [p for name in ("lfplugin", "stepwiseplugin") if (p := manager.get_plugin(name)) is not None]
+        manager.subset_hook_caller("pytest_runtest_logreport", others)(report=report)
+        setattr(report, _MADE_UP, "logged")  # from now on the terminal only lists it
+
+    # -- what the terminal says -------------------------------------------------------------------------------------
+
+    def _say(self, text: str, **markup: bool) -> None:
+        self._lines.append((text, markup))
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """The comparison, and what the run cost; nothing without LLM calls."""
+        run = self.run
+        if run is not None and any(test.calls for test in run.tests):
+            self._lines.insert(0, (_calls_line(run), {}))
+        if self._lines:
+            terminalreporter.write_sep("-", "LLM evaluations")
+            for text, markup in self._lines:
+                terminalreporter.write_line(text, **markup)
+
+
+class WorkerOutput:
+    """The part of `Controller` that an xdist worker needs: what it deselected."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._deselected: set[str] = set()
+
+    def pytest_deselected(self, items: list[pytest.Item]) -> None:
+        """Remember marked items left out."""
+        from pytest_llmops.naming import case_key
+
+        self._deselected.update(case_key(item) for item in items if item.get_closest_marker(MARKER))
+
+    def pytest_sessionfinish(self) -> None:
+        """Hand them to the controller."""
+        self._config.workeroutput[_WORKER_DESELECTED] = sorted(self._deselected)  # type: ignore[attr-defined]
+
+
+class _Explanation(TerminalRepr):
+    """A made-up failure's text, with what the FAILED line and JUnit take from a report."""
+
+    def __init__(self, message: str, location: tuple[str, int | None, str]) -> None:
+        self._message = message
+        self.reprcrash = ReprFileLocation(location[0], (location[1] or 0) + 1, message.split("\n")[0])
+
+    def toterminal(self, tw: Any) -> None:
+        for line in self._message.splitlines():
+            tw.line(line, red=True)
+
+    def __str__(self) -> str:
+        return self._message
+
+
+def _tolerated(report: pytest.TestReport) -> bool:
+    return str(getattr(report, "wasxfail", "")).startswith("reason: trial failed: ")
+
+
+def _order(test: TestRecord) -> tuple[str, int]:
+    return test.case, test.trial
+
+
+def _name_of(argument: str) -> str:
+    return "::" + argument.partition("[")[0].rpartition("::")[2]
+
+
+def _accept_file(settings: Configuration) -> Path | None:
+    from pytest_llmops.acceptance import DEFAULT_NAME
+
+    if settings.accept is not None:
+        return settings.accept
+    assert settings.baseline is not None
+    default = settings.baseline.parent / DEFAULT_NAME
+    return default if default.exists() else None
+
+
+def _environment(config: pytest.Config, ci: bool) -> Any:
+    import platform
+    import subprocess
+    from importlib.metadata import version
+
+    from pytest_llmops.records import Environment
+
+    def git(*args: str) -> str | None:
+        try:
+            done = subprocess.run(
+                ["git", *args], cwd=config.rootpath, capture_output=True, text=True, timeout=5, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    status = git("status", "--porcelain", "--untracked-files=no")
+    return Environment(
+        python=platform.python_version(),
+        pytest=pytest.__version__,
+        plugin=version("pytest-llmops"),
+        platform=sys.platform,
+        commit=git("rev-parse", "HEAD"),
+        dirty=None if status is None else bool(status),
+        ci=ci,
+    )
+
+
+def _calls_line(run: RunRecord) -> str:
+    calls = [(test, call) for test in run.tests for call in test.calls]
+    live = sum(not call.replayed for _, call in calls)
+    judged = sum(call.role == "judge" for _, call in calls)
+    costs = [call.cost_usd for _, call in calls]
+    known = [cost for cost in costs if cost is not None]
+    unknown = len(costs) - len(known)
+    words = [f"{len(run.tests)} tests, {len(calls)} calls ({len(calls) - live} replayed, {live} live)"]
+    if judged:
+        words.append(f"{judged} by judges")
+    if known:
+        words.append(f"${sum(known):.4f}" + (f" + {unknown} calls of unknown price" if unknown else ""))
+    return "llmops: " + ", ".join(words)

@@ -1,0 +1,451 @@
+"""Behind the ``llm_eval`` fixture: running the application, and what came of it."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+from pytest_llmops import providers
+from pytest_llmops.cassettes import scope
+from pytest_llmops.errors import JudgeError, SettingsError, did_you_mean
+from pytest_llmops.exchange import Exchange
+from pytest_llmops.records import Call, Measurement, ToolCall
+from pytest_llmops.registry import BUILTIN_METRICS, Direction
+from pytest_llmops.settings import DIRECTIONS, ProjectSettings
+
+if TYPE_CHECKING:
+    from pytest_llmops.cassettes.tape import Tape
+    from pytest_llmops.cassettes.transfer import Transfer
+    from pytest_llmops.checks import Judge, Score
+    from pytest_llmops.datasets import Case
+
+
+class Result:
+    """What one run of the application gave, and what its provider calls were.
+
+    Everything is read when asked for, so a stream that is still open when the run returns counts once it has ended.
+    """
+
+    def __init__(self, evaluation: Evaluation, suffix: str) -> None:
+        self._evaluation = evaluation
+        self._suffix = suffix
+        self.output: Any = None
+        """What the function returned; the joined text (or the list) of a generator, which is run to its end."""
+        self.error: BaseException | None = None
+        """What the application raised, where the block or call ended that way."""
+
+    def __repr__(self) -> str:
+        return f"<Result {self.model or 'without calls'}: {_short(self.text)!r}>"
+
+    @property
+    def calls(self) -> list[Call]:
+        """The application's provider calls of this run, oldest first, without judge calls."""
+        return [call for _, call in self._evaluation.answered(self) if call.role == "app"]
+
+    @property
+    def text(self) -> str | None:
+        """The output where it is a str, else the last call's text."""
+        if isinstance(self.output, str):
+            return self.output
+        calls = self.calls
+        return calls[-1].text if calls else None
+
+    @property
+    def model(self) -> str | None:
+        """The model that served the last call."""
+        return cast("str | None", self._last("model"))
+
+    @property
+    def provider(self) -> str | None:
+        """The provider of the last call."""
+        return cast("str | None", self._last("provider"))
+
+    @property
+    def finish_reason(self) -> str | None:
+        """The last call's finish reason, in the provider's own word."""
+        return cast("str | None", self._last("finish_reason"))
+
+    def _last(self, name: str) -> Any:
+        calls = self.calls
+        return getattr(calls[-1], name) if calls else None
+
+    @property
+    def input_tokens(self) -> int | None:
+        """Sum over the calls, cache reads and writes included; None if any call's are unknown."""
+        return cast("int | None", _sum(self.calls, "input_tokens"))
+
+    @property
+    def output_tokens(self) -> int | None:
+        """Sum over the calls; None if any call's are unknown."""
+        return cast("int | None", _sum(self.calls, "output_tokens"))
+
+    @property
+    def cost_usd(self) -> float | None:
+        """Sum over the calls in USD; None if any call's price is unknown."""
+        cost = cast("float | None", _sum(self.calls, "cost_usd"))
+        if cost is None:
+            self._evaluation.unpriced = [c for c in self.calls if c.cost_usd is None and _billed(c)]
+        return cost
+
+    @property
+    def latency_ms(self) -> float | None:
+        """The provider's time in ms, as recorded: the calls' own times; of overlapping ones, the span they cover."""
+        return _span([e for e, call in self._evaluation.answered(self) if call.role == "app"])
+
+    @property
+    def ttft_ms(self) -> float | None:
+        """Time to the first token of the first streamed call, in ms; None without streams."""
+        return next((call.ttft_ms for call in self.calls if call.ttft_ms is not None), None)
+
+    @property
+    def tool_calls(self) -> list[ToolCall]:
+        """The tools the model asked for, over all calls."""
+        return [tool for call in self.calls for tool in call.tool_calls]
+
+    @property
+    def refused(self) -> bool:
+        """Whether the provider or model refused to answer in the last call."""
+        return bool(self._last("refused"))
+
+    def judge(self, criterion: Any, input: Any = None) -> Score:
+        """Have the judge score the text by a criterion: a built-in rubric's name, or a sentence of your own.
+
+        Args:
+            criterion: ``"helpfulness"``, ``"answers in one sentence"``, a Rubric, or a rubric file's path.
+            input: what was asked; the case's input by default.
+
+        Raises:
+            JudgeError: the judge failed; recorded as status ``error``, never as a score.
+        """
+        return self._judged(criterion, lambda judge, **what: judge.score(criterion, **what), input)
+
+    async def ajudge(self, criterion: Any, input: Any = None) -> Score:
+        """`judge`, without blocking the running loop."""
+        judge, what = self._evaluation.judging(self, input)
+        name = self._evaluation.judged_name(criterion, self._suffix)
+        try:
+            score = await judge.ascore(criterion, **what)
+        except JudgeError as error:
+            self._evaluation.judge_failed(name, judge, criterion, error)
+            raise
+        return self._evaluation.judge_scored(name, score)
+
+    def grounded_in(self, context: str | Sequence[str]) -> Score:
+        """How far the text says only what `context` (one or several texts) says, 0..1, by the judge."""
+        texts = (context,) if isinstance(context, str) else tuple(context)
+        return self._judged(
+            "faithfulness", lambda judge, **what: judge.score("faithfulness", **{**what, "context": texts})
+        )
+
+    def _judged(self, criterion: Any, ask: Callable[..., Score], input: Any = None) -> Score:
+        judge, what = self._evaluation.judging(self, input)
+        name = self._evaluation.judged_name(criterion, self._suffix)
+        try:
+            score = ask(judge, **what)
+        except JudgeError as error:
+            self._evaluation.judge_failed(name, judge, criterion, error)
+            raise
+        return self._evaluation.judge_scored(name, score)
+
+
+@dataclass
+class Evaluation:
+    """One test's evaluation: the ``llm_eval`` fixture.
+
+    Args:
+        judge: makes the configured judge, on first use.
+    """
+
+    tape: Tape
+    project: ProjectSettings
+    judge: Callable[[], Judge]
+    case: Case | None = None
+    store_text: bool = True
+    results: list[Result] = field(default_factory=list)
+    measurements: dict[str, Measurement] = field(default_factory=dict)
+    unpriced: list[Call] = field(default_factory=list)
+    error: str | None = None
+    _read: dict[int, tuple[Exchange, Call | None]] = field(default_factory=dict)
+
+    def run(self, func: Callable[..., Any], /, *args: Any, name: str | None = None, **kwargs: Any) -> Result:
+        """Call the application and capture what it asks of providers.
+
+        Args:
+            func: the application; its return value is the result's output.
+            args: passed on to it.
+            name: tells several runs of one test apart in measurements.
+            kwargs: passed on to it.
+
+        Raises:
+            Exception: whatever the application raises, after it was recorded.
+        """
+        with self.capture(name=name) as result:
+            output = func(*args, **kwargs)
+            if inspect.isawaitable(output):
+                if inspect.iscoroutine(output):
+                    output.close()
+                called = getattr(func, "__name__", repr(func))
+                raise SettingsError(f"{called} is async: use `await llm_eval.arun({called}, …)` in an async test.")
+            result.output = _joined(list(output)) if inspect.isgenerator(output) else output
+        return result
+
+    async def arun(
+        self,
+        func: Callable[..., Awaitable[Any]] | Callable[..., Any],
+        /,
+        *args: Any,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> Result:
+        """`run` for an async function or async generator."""
+        with self.capture(name=name) as result:
+            output = func(*args, **kwargs)
+            if isinstance(output, AsyncIterator):
+                output = _joined([part async for part in output])
+            elif inspect.isawaitable(output):
+                output = await output
+            result.output = output
+        return result
+
+    @contextlib.contextmanager
+    def capture(self, *, name: str | None = None) -> Iterator[Result]:
+        """Capture the provider calls made inside the block; set ``result.output`` there if there is one."""
+        result = Result(self, self._run_suffix(name))
+        self.results.append(result)
+        self.tape.captures.append(result)
+        token = scope.capture.set(result)
+        try:
+            yield result
+        except Exception as error:
+            result.error = error
+            raise
+        finally:
+            # Another context may end the block (an async fixture); its variable is another one then.
+            with contextlib.suppress(ValueError):
+                scope.capture.reset(token)
+            self.tape.captures.remove(result)
+
+    def _run_suffix(self, name: str | None) -> str:
+        if name is not None:
+            taken = {r._suffix for r in self.results}
+            if f"#{name}" in taken:
+                raise SettingsError(f"llm_eval.run(name={name!r}): this test has a run of that name already.")
+            return f"#{name}"
+        return f"#{len(self.results) + 1}" if self.results else ""
+
+    @property
+    def calls(self) -> list[Call]:
+        """Every provider call of the test, oldest first, without judge calls."""
+        return [call for _, call in self.answered() if call.role == "app"]
+
+    def answered(self, result: Result | None = None) -> list[tuple[Exchange, Call]]:
+        """The finished LLM exchanges with their calls; only one run's where `result` is given."""
+        pairs = (self._pair(transfer) for transfer in self.tape.finished(capture=result))
+        return [(exchange, call) for exchange, call in pairs if call is not None]
+
+    def _pair(self, transfer: Transfer) -> tuple[Exchange, Call | None]:
+        known = self._read.get(transfer.number)
+        if known is None:
+            exchange = transfer.exchange()
+            assert exchange is not None  # only finished transfers come here
+            call = providers.read(
+                exchange, hosts=self.project.hosts, prices=self.project.prices, store_text=self.store_text
+            )
+            known = self._read[transfer.number] = (exchange, call)
+        return known
+
+    def record(
+        self,
+        name: str,
+        value: float | bool | None,
+        *,
+        direction: Direction = "higher",
+        unit: str | None = None,
+        tags: dict[str, str] | None = None,
+    ) -> None:
+        """Record a measurement of your own.
+
+        Args:
+            name: the metric's name; a second value of one name in one test becomes ``name#2``.
+            value: a finite number (a bool counts as 0 or 1), or None for "could not be scored".
+            direction: whether ``higher`` or ``lower`` is better.
+            unit: shown in reports.
+            tags: kept with the measurement.
+        """
+        where = f"llm_eval.record({name!r}, …)"
+        if name in BUILTIN_METRICS or not name:
+            raise SettingsError(f"{where}: the name is taken by a built-in metric; choose another.")
+        if direction not in DIRECTIONS:
+            raise SettingsError(f"{where}: direction {direction!r}.{did_you_mean(str(direction), DIRECTIONS)}")
+        try:
+            number = None if value is None else float(value)
+        except (TypeError, ValueError):
+            raise SettingsError(f"{where}: the value {value!r} is no number.") from None
+        if number is not None and not math.isfinite(number):
+            raise SettingsError(f"{where}: the value is {number}; record None where there is no number.")
+        settings = self.project.metrics.get(name)
+        self.measurements[self._free(name)] = Measurement(
+            value=number,
+            status="ok" if number is not None else "unscored",
+            direction=(settings.direction if settings and settings.direction else direction),
+            kind=(settings.kind if settings and settings.kind else "score"),
+            unit=unit,
+            tags=tags,
+        )
+
+    def _free(self, name: str) -> str:
+        if name not in self.measurements:
+            return name
+        return next(f"{name}#{i}" for i in range(2, 10_000) if f"{name}#{i}" not in self.measurements)
+
+    # -- judges ---------------------------------------------------------------------------------------------------
+
+    def judging(self, result: Result, asked: Any) -> tuple[Judge, dict[str, Any]]:
+        """The judge, and what it is told besides the criterion."""
+        text = result.text
+        if text is None:
+            raise JudgeError("there is no text to judge: the run returned none and no call answered with one.")
+        case = self.case
+        return self.judge(), {
+            "text": text,
+            "input": asked if asked is not None else (case.input if case else None),
+            "expected": case.expected if case else None,
+            "context": case.context if case else (),
+        }
+
+    def judged_name(self, criterion: Any, suffix: str) -> str:
+        """The measurement's name of a criterion: its own, or its text."""
+        return str(getattr(criterion, "name", criterion)) + suffix
+
+    def judge_scored(self, name: str, score: Score) -> Score:
+        """Record a judge's score and hand it on."""
+        self.measurements[name] = Measurement(
+            value=float(score), reason=score.reason, source="judge", definition=score.definition
+        )
+        return score
+
+    def judge_failed(self, name: str, judge: Judge, criterion: Any, error: JudgeError) -> None:
+        """Record that a judge failed: status ``error``, no value."""
+        self.measurements[name] = Measurement(status="error", reason=str(error), source="judge")
+
+    def measure(self, names: Sequence[str]) -> None:
+        """Score the last result by `names` (the marker's ``measure``), those that the test did not score itself.
+
+        Raises:
+            JudgeError: a judge failed, after all were tried.
+        """
+        if not self.results:
+            return
+        failed: JudgeError | None = None
+        for name in names:
+            if name not in self.measurements:
+                try:
+                    self.results[-1].judge(name)
+                except JudgeError as error:
+                    self.measurements.setdefault(name, Measurement(status="error", reason=str(error), source="judge"))
+                    failed = failed or error
+        if failed is not None:
+            raise failed
+
+    # -- the end --------------------------------------------------------------------------------------------------
+
+    def built_in_measurements(self) -> dict[str, Measurement]:
+        """Tokens, cost and latency of each run; of the whole test where it made calls outside of any."""
+        found: dict[str, Measurement] = {}
+        results = [(r._suffix, r) for r in self.results if r.calls]
+        if not results and self.calls:
+            results = [("", _Whole(self))]
+        for suffix, result in results:
+            for name in ("latency_ms", "cost_usd", "input_tokens", "output_tokens", "ttft_ms"):
+                value = getattr(result, name)
+                if value is None and name == "ttft_ms":
+                    continue
+                default = BUILTIN_METRICS[name]
+                found[name + suffix] = Measurement(
+                    value=value,
+                    status="ok" if value is not None else "unscored",
+                    reason=None if value is not None else _why_unknown(name, result.calls),
+                    source="builtin",
+                    direction=default.direction,
+                    kind=default.kind,
+                    unit=_UNITS[name],
+                )
+        return found
+
+
+class _Whole(Result):
+    """All calls of a test that captured none."""
+
+    def __init__(self, evaluation: Evaluation) -> None:
+        super().__init__(evaluation, "")
+
+    @property
+    def calls(self) -> list[Call]:
+        return self._evaluation.calls
+
+    @property
+    def latency_ms(self) -> float | None:
+        return _span([e for e, call in self._evaluation.answered() if call.role == "app"])
+
+
+_UNITS: dict[str, str] = {
+    "latency_ms": "ms",
+    "ttft_ms": "ms",
+    "cost_usd": "USD",
+    "input_tokens": "tokens",
+    "output_tokens": "tokens",
+}
+
+
+def price_advice(calls: Sequence[Call]) -> str:
+    """What to set so that the cost of these calls is known."""
+    names = sorted({f"{call.provider}:{call.model}" for call in calls})
+    table = "\n".join(
+        f'    [tool.pytest-llmops.prices."{n}"]\n    input = 0.15   # USD a million tokens\n    output = 0.60'
+        for n in names
+    )
+    return f"the price of {', '.join(names)} is unknown; add it to pyproject.toml:\n{table}"
+
+
+def _billed(call: Call) -> bool:
+    """Whether a call counts towards tokens and cost: one that failed without usage was not billed."""
+    return call.error is None or call.input_tokens is not None
+
+
+def _sum(calls: Sequence[Call], name: str) -> Any:
+    values = [getattr(call, name) for call in calls if _billed(call)]
+    return None if None in values else sum(values)
+
+
+def _span(exchanges: Sequence[Exchange]) -> float | None:
+    times = [(e.at_ms, e.elapsed_ms) for e in exchanges if e.elapsed_ms is not None]
+    if not times:
+        return None
+    if any(at is None for at, _ in times):
+        return round(sum(elapsed for _, elapsed in times), 1)
+    total, until = 0.0, -math.inf
+    for start, end in sorted((at or 0.0, (at or 0.0) + elapsed) for at, elapsed in times):
+        total += max(0.0, end - max(start, until))
+        until = max(until, end)
+    return round(total, 1)
+
+
+def _why_unknown(name: str, calls: Sequence[Call]) -> str:
+    if name == "cost_usd":
+        return price_advice([c for c in calls if c.cost_usd is None and _billed(c)])
+    if name == "latency_ms":
+        return "the recording holds no times"
+    return "the provider did not count tokens (streams: ask for usage with stream_options)"
+
+
+def _joined(parts: list[Any]) -> Any:
+    return "".join(parts) if parts and all(isinstance(part, str) for part in parts) else parts
+
+
+def _short(text: str | None, limit: int = 60) -> str:
+    text = text or ""
+    return text if len(text) <= limit else text[:limit] + "…"

@@ -1,0 +1,135 @@
+"""From a pytest item to its case, its trial and its cassette file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_llmops.cassettes import storage
+from pytest_llmops.cassettes.storage import Interaction
+from pytest_llmops.errors import CassetteError
+from pytest_llmops.marker import Trial
+
+_TRIAL = re.compile(r"(?:-trial\d+(?=\])|\[trial\d+\])")
+_KNOWN = pytest.StashKey[dict[str, set[str]]]()
+
+
+def trial_of(item: pytest.Item) -> Trial:
+    """The trial a parametrised item stands for."""
+    callspec = getattr(item, "callspec", None)
+    trial = callspec.params.get("_llm_trial") if callspec is not None else None
+    return trial if isinstance(trial, Trial) else Trial(None, 0, 1)
+
+
+def case_key(item: pytest.Item) -> str:
+    """The key of an item's case everywhere: its node id without the trial."""
+    return without_trial(item.nodeid) if trial_of(item).count > 1 else item.nodeid
+
+
+def without_trial(nodeid: str) -> str:
+    """A node id without ``-trialN``."""
+    head, bracket, tail = nodeid.partition("[")
+    return head + _TRIAL.sub("", bracket + tail)
+
+
+def cassette_path(item: pytest.Item, folder: Path | None) -> Path:
+    """``cassettes/<test module>/<item>.json`` beside the test; trial 0 goes by the name without suffix.
+
+    Args:
+        item: the test.
+        folder: another place for all cassettes (``--llm-cassette-dir``); test paths are kept below it.
+    """
+    name = item.nodeid.partition("::")[2]
+    if trial_of(item).index == 0:
+        name = without_trial(name)
+    return _folder(item.config, item.path, folder) / storage.file_name(name.replace("::", "-"))
+
+
+def fixture_cassette_path(
+    config: pytest.Config, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest, folder: Path | None
+) -> Path:
+    """The cassette of a fixture of wider scope, beside the file that defines it."""
+    defined_in = Path(fixturedef.func.__code__.co_filename)
+    parameter = getattr(request, "param_index", 0)
+    name = f"fixture-{fixturedef.argname}" + (f"-{parameter}" if parameter else "")
+    return _folder(config, defined_in, folder) / storage.file_name(name)
+
+
+def _folder(config: pytest.Config, file: Path, folder: Path | None) -> Path:
+    if folder is None:
+        return file.parent / "cassettes" / file.stem
+    try:
+        return folder / file.relative_to(config.rootpath).with_suffix("")
+    except ValueError:
+        return folder / file.stem
+
+
+def record_command(item: pytest.Item) -> str:
+    """The command that records an item's test anew."""
+    return f"pytest {_quoted(item.nodeid.partition('[')[0])} --llm-record=refresh"
+
+
+def _quoted(word: str) -> str:
+    import shlex
+
+    return shlex.quote(word)
+
+
+def remember_cases(metafunc: pytest.Metafunc, cases: list[str]) -> None:
+    """Note which cases a marked test has, so that the recordings of removed and renamed ones can be told."""
+    known = metafunc.config.stash.setdefault(_KNOWN, {})
+    known[metafunc.definition.nodeid] = set(cases)
+
+
+class Orphans:
+    """Recordings whose test or case is gone: a renamed one finds its recordings there, by request."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._loaded: dict[Path, list[Interaction]] = {}
+
+    def find(self, cassette: Path) -> Iterator[list[Interaction]]:
+        """The orphaned recordings near a cassette that does not exist itself."""
+        folders = [cassette.parent]
+        root = cassette.parent.parent
+        if root.is_dir():
+            folders += [
+                f for f in sorted(root.iterdir()) if f.is_dir() and f != cassette.parent and not self._module_exists(f)
+            ]
+        for folder in folders:
+            for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
+                if self._is_orphan(path):
+                    yield self._interactions(path)
+
+    def _interactions(self, path: Path) -> list[Interaction]:
+        if path not in self._loaded:
+            try:
+                self._loaded[path] = storage.load(path)
+            except CassetteError:  # a damaged file of a test that is gone is nobody's error here
+                self._loaded[path] = []
+        return self._loaded[path]
+
+    def _module_exists(self, folder: Path) -> bool:
+        first = next(iter(sorted(folder.glob("*.json"))), None)
+        test = storage.header(first) if first is not None else None
+        return test is None or (self._config.rootpath / test.partition("::")[0]).exists()
+
+    def _is_orphan(self, path: Path) -> bool:
+        test = storage.header(path)
+        if test is None or "::" not in test:
+            return False
+        file, _, name = test.partition("::")
+        source = self._config.rootpath / file
+        if not source.exists():
+            return True
+        function, _, bracket = name.partition("[")
+        cases = self._config.stash.get(_KNOWN, {}).get(f"{file}::{function}")
+        if cases is not None:
+            case = bracket.rstrip("]")
+            return bool(case) and not any(case == known or case.endswith(f"-{known}") for known in cases)
+        plain = function.rpartition("::")[2]
+        return re.search(rf"\bdef {re.escape(plain)}\b", source.read_text(encoding="utf-8", errors="replace")) is None

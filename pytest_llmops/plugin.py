@@ -1,0 +1,122 @@
+"""The pytest plugin: options, marker, fixtures. What costs time is imported when a marked test needs it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_llmops.marker import MARKER, USAGE
+from pytest_llmops.settings import SETTINGS
+
+if TYPE_CHECKING:
+    from pytest_llmops.checks import Judge
+    from pytest_llmops.datasets import Case
+    from pytest_llmops.evaluation import Evaluation
+    from pytest_llmops.session import ItemSession
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add every setting as a flag and as its ini twin."""
+    group = parser.getgroup("llmops", "LLM evaluations (pytest-llmops)")
+    for setting in SETTINGS:
+        if setting.switch:
+            group.addoption(setting.flag, dest=setting.ini, action="store_true", default=None, help=setting.help)
+        else:
+            group.addoption(setting.flag, dest=setting.ini, default=None, metavar=setting.metavar, help=setting.help)
+        parser.addini(setting.ini, f"as {setting.flag}: {setting.help}", default="")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker, and what the options ask for."""
+    config.addinivalue_line("markers", USAGE)
+    config.addinivalue_line("markers", "llm_serial: run this LLM evaluation on its own, never overlapped with others")
+    if any(config.getoption(s.ini) is not None or config.getini(s.ini) for s in SETTINGS) or _environment():
+        from pytest_llmops.configuration import configuration
+
+        configuration(config)
+    from pytest_llmops.controller import Controller, WorkerOutput
+
+    part = WorkerOutput(config) if hasattr(config, "workerinput") else Controller(config)
+    config.pluginmanager.register(part, "llmops-controller")
+
+
+def _environment() -> bool:
+    import os
+
+    return any(setting.environment in os.environ for setting in SETTINGS)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Parametrise a marked test: one item a case and trial."""
+    marker = metafunc.definition.get_closest_marker(MARKER)
+    if marker is None:
+        return
+    from pytest_llmops.configuration import configuration
+    from pytest_llmops.session import trials_of
+
+    trials = trials_of(metafunc, configuration(metafunc.config).trials)
+    if trials is not None:
+        metafunc.fixturenames.append("_llm_trial")
+        metafunc.parametrize("_llm_trial", trials, ids=[trial.id for trial in trials])
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Register what runs marked tests, where there are any."""
+    if any(item.get_closest_marker(MARKER) for item in items):
+        _item_session(config)
+
+
+def _item_session(config: pytest.Config) -> ItemSession:
+    plugin: ItemSession | None = config.pluginmanager.get_plugin("llmops-items")
+    if plugin is None:
+        from pytest_llmops.configuration import configuration
+        from pytest_llmops.session import ItemSession
+
+        plugin = ItemSession(config, configuration(config))
+        config.pluginmanager.register(plugin, "llmops-items")
+    return plugin
+
+
+def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
+    """Explain a failed comparison of a judge's score by its reason and the judged text."""
+    if type(left).__name__ != "Score" and type(right).__name__ != "Score":
+        return None
+    from pytest_llmops.session import explain_score
+
+    return explain_score(op, left, right)
+
+
+@pytest.fixture
+def llm_eval(request: pytest.FixtureRequest) -> Evaluation:
+    """This test's evaluation: ``run``, ``arun``, ``capture``, ``calls``, ``record``."""
+    return _evaluation(request, "llm_eval")
+
+
+@pytest.fixture
+def llm_case(request: pytest.FixtureRequest) -> Case:
+    """This item's dataset case: ``id``, ``input``, ``expected``, ``context``, ``metadata``, ``tags``, ``turns``."""
+    evaluation = _evaluation(request, "llm_case")
+    if evaluation.case is None:
+        pytest.fail(
+            f"{request.node.nodeid}: llm_case needs a dataset: @pytest.mark.{MARKER}(dataset='cases.jsonl')",
+            pytrace=False,
+        )
+    return evaluation.case
+
+
+@pytest.fixture
+def llm_judge(request: pytest.FixtureRequest) -> Judge:
+    """The configured judge (``--llm-judge``): ``score(criterion, text=…)``, ``ascore``."""
+    return _evaluation(request, "llm_judge").judge()
+
+
+def _evaluation(request: pytest.FixtureRequest, fixture: str) -> Evaluation:
+    plugin: ItemSession | None = request.config.pluginmanager.get_plugin("llmops-items")
+    evaluation = plugin.evaluation_of(request.node) if plugin is not None else None
+    if evaluation is None:
+        pytest.fail(
+            f"{request.node.nodeid}: the fixture {fixture} needs the marker: @pytest.mark.{MARKER}", pytrace=False
+        )
+    return evaluation

@@ -1,0 +1,380 @@
+"""Running marked tests: each with its tape, its evaluation and its record."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_llmops import naming
+from pytest_llmops.cassettes import scope
+from pytest_llmops.cassettes.clients import Interception
+from pytest_llmops.cassettes.keys import IGNORED_FIELDS
+from pytest_llmops.cassettes.miss import CassetteMiss
+from pytest_llmops.cassettes.redaction import KEY_VARIABLES, Scrubber
+from pytest_llmops.cassettes.tape import LOOPBACK, Tape, TapeOptions
+from pytest_llmops.configuration import Configuration
+from pytest_llmops.errors import JudgeError, LlmopsError, SettingsError
+from pytest_llmops.evaluation import Evaluation, price_advice
+from pytest_llmops.marker import MARKER, MarkerSpec, Trial, parse
+from pytest_llmops.records import CassetteUse, Measurement, Outcome, TestRecord
+
+if TYPE_CHECKING:
+    from pytest_llmops.checks import Judge
+
+PLACEHOLDER = "replay-needs-no-key"
+_TYPE_ERROR = "'NoneType' and "
+
+
+@dataclass
+class _Running:
+    """A marked item under way: everything that one attempt at it keeps."""
+
+    spec: MarkerSpec
+    trial: Trial
+    evaluation: Evaluation
+    placeholders: list[str]
+    outcome: Outcome = "passed"
+    error: str | None = None
+    tolerated: bool = False
+    duration_s: float = 0.0
+    unmeasured: str | None = None
+    phases: list[str] = field(default_factory=list)
+
+
+class ItemSession:
+    """The plugin that runs marked items, in the one process or in an xdist worker."""
+
+    def __init__(self, config: pytest.Config, configuration: Configuration) -> None:
+        self._config = config
+        self._configuration = configuration
+        self._running: dict[str, _Running] = {}
+        self._current: _Running | None = None
+        self._judge: Judge | None = None
+        project = configuration.project
+        self._options = TapeOptions(
+            hosts=project.hosts,
+            record_hosts=configuration.record_hosts,
+            allowed_hosts=(*LOOPBACK, *configuration.allowed_hosts),
+            ignored_fields=IGNORED_FIELDS | frozenset(project.ignore_fields),
+            scrub=Scrubber(project.scrub, project.scrub_fields),
+            orphans=naming.Orphans(config).find,
+        )
+        self._interception = Interception()
+        self._interception.install()
+
+    def pytest_unconfigure(self) -> None:
+        """Give the HTTP clients back."""
+        self._interception.uninstall()
+
+    def evaluation_of(self, item: pytest.Item) -> Evaluation | None:
+        """The evaluation of a marked item that is running."""
+        running = self._running.get(item.nodeid)
+        return running.evaluation if running is not None else None
+
+    # -- one item ---------------------------------------------------------------------------------------------------
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, Any, Any]:
+        """Open the item's tape before its fixtures are set up. A rerun of the item starts here anew."""
+        marker = item.get_closest_marker(MARKER)
+        if marker is not None:
+            with _clean_failures():
+                self._start(item, parse(marker.args, marker.kwargs))
+        return (yield)
+
+    def _start(self, item: pytest.Item, spec: MarkerSpec) -> None:
+        trial = naming.trial_of(item)
+        configuration = self._configuration
+        path = naming.cassette_path(item, configuration.cassette_dir)
+        tape = Tape(
+            None if configuration.record == "live" else path,
+            configuration.record,
+            self._options,
+            test=naming.case_key(item),
+            command=naming.record_command(item),
+        )
+        evaluation = Evaluation(
+            tape, configuration.project, self._make_judge, case=trial.case, store_text=configuration.store_text
+        )
+        running = _Running(spec, trial, evaluation, _set_placeholders() if tape.mode == "none" else [])
+        self._running[item.nodeid] = self._current = running
+        scope.activate(tape)
+
+    def _make_judge(self) -> Judge:
+        if self._judge is None:
+            from pytest_llmops.checks import Judge
+
+            model = self._configuration.judge
+            self._judge = Judge(model) if model else Judge()
+        return self._judge
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(
+        self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+    ) -> Generator[None, Any, Any]:
+        """Give a fixture of wider scope a cassette of its own: whichever test comes first sets it up."""
+        running = self._current
+        if running is None or fixturedef.scope == "function":
+            return (yield)
+        outer = running.evaluation.tape
+        path = naming.fixture_cassette_path(self._config, fixturedef, request, self._configuration.cassette_dir)
+        with _clean_failures():
+            inner = Tape(
+                None if outer.mode == "live" else path,
+                outer.mode,
+                self._options,
+                test=f"{fixturedef.baseid}::{fixturedef.argname}",
+                command=outer.command,
+            )
+        scope.substitute(outer, inner)
+        passed = False
+        try:
+            value = yield
+            passed = True
+        finally:
+            scope.restore(outer, inner)
+            with _clean_failures():
+                inner.close(passed=passed)
+        if inner.misses:
+            raise inner.misses[0]
+        return value
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, Any, Any]:
+        """Run the body; then what the marker measures; then raise what the application swallowed."""
+        running = self._running.get(item.nodeid)
+        if running is None:
+            return (yield)
+        evaluation = running.evaluation
+        try:
+            value = yield
+        except TypeError as error:
+            if evaluation.unpriced and _TYPE_ERROR in f"{error} and ":
+                raise _UnknownCost(price_advice(evaluation.unpriced)).with_traceback(error.__traceback__) from None
+            raise
+        except Exception:
+            self._measure(running, failed=True)
+            if evaluation.tape.misses:
+                raise evaluation.tape.misses[0] from None
+            raise
+        self._measure(running, failed=False)
+        if evaluation.tape.misses:
+            raise evaluation.tape.misses[0]
+        return value
+
+    def _measure(self, running: _Running, *, failed: bool) -> None:
+        try:
+            running.evaluation.measure(running.spec.measure)
+        except JudgeError as error:
+            if not failed:
+                pytest.fail(f"JudgeError: {error}", pytrace=False)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, Any, Any]:
+        """Close the tape after the fixtures' own teardown, and write what is new."""
+        try:
+            return (yield)
+        finally:
+            running = self._running.get(item.nodeid)
+            if running is not None:
+                with _clean_failures():
+                    self._finish(item, running)
+
+    def _finish(self, item: pytest.Item, running: _Running) -> None:
+        tape = running.evaluation.tape
+        self._current = None
+        scope.deactivate(tape)
+        for name in running.placeholders:
+            if os.environ.get(name) == PLACEHOLDER:
+                del os.environ[name]
+        try:
+            tape.close(passed=running.outcome == "passed" and "call" in running.phases)
+        finally:
+            if tape.notes:
+                item.add_report_section("teardown", "llmops", "\n".join(tape.notes))
+
+    # -- its reports ------------------------------------------------------------------------------------------------
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Note each phase's outcome; put the item's record on the last report, as JSON for xdist's sake."""
+        report = yield
+        running = self._running.get(item.nodeid)
+        if running is None:
+            if report.when == "setup" and item.get_closest_marker(MARKER) is not None and report.failed:
+                vars(report)["llmops"] = self._record_of_unstarted(item, report).model_dump_json(exclude_none=True)
+            return report
+        self._note(running, report, call)
+        if report.when == "teardown":
+            record = self._record(item, running)
+            vars(report)["llmops"] = record.model_dump_json(exclude_none=True)
+            del self._running[item.nodeid]
+        return report
+
+    def _note(self, running: _Running, report: pytest.TestReport, call: pytest.CallInfo[None]) -> None:
+        running.phases.append(report.when or "")
+        xfail = hasattr(report, "wasxfail")
+        if report.when == "call":
+            running.duration_s = report.duration
+            running.outcome = _outcome(report, xfail)
+        elif report.failed:
+            running.outcome = "error"
+        elif report.when == "setup" and report.skipped:
+            running.outcome = "xfailed" if xfail else "skipped"
+        if report.failed or (report.skipped and xfail):
+            running.error = running.error or _first_line(report, call)
+        if report.failed and call.excinfo is not None:
+            unmeasured = isinstance(call.excinfo.value, (CassetteMiss, JudgeError)) or running.evaluation.tape.misses
+            if unmeasured or report.when != "call":
+                running.unmeasured = running.unmeasured or _first_line(report, call)
+            elif (running.spec.threshold or 0.0) < 1.0:
+                # One trial of several: its case decides. Reported as an expected failure is, so that no reader of
+                # reports counts it against the run.
+                running.tolerated = True
+                report.outcome = "skipped"
+                report.wasxfail = f"reason: trial failed: {running.error}"
+
+    def _record(self, item: pytest.Item, running: _Running) -> TestRecord:
+        evaluation, tape, case = running.evaluation, running.evaluation.tape, running.trial.case
+        store = self._configuration.store_text
+        result = evaluation.results[-1] if evaluation.results else None
+        text = result.text if result is not None else None
+        return TestRecord(
+            id=item.nodeid,
+            case=naming.case_key(item),
+            group=case.group if case else None,
+            trial=running.trial.index,
+            outcome=running.outcome,
+            error=running.error,
+            duration_s=round(running.duration_s, 4),
+            threshold=running.spec.threshold,
+            gate=list(running.spec.gate) if isinstance(running.spec.gate, tuple) else running.spec.gate,
+            tags=[*running.spec.tags, *(case.tags if case else ())],
+            dataset_fingerprint=case.fingerprint if case else None,
+            input=case.input if case and store else None,
+            output=text if store else None,
+            measurements=self._measurements(running),
+            calls=[call for _, call in evaluation.answered()],
+            cassette=CassetteUse(
+                file=tape.name if tape.path else None,
+                digest=tape.digest(),
+                replayed=sum(not t.live for t in tape.transfers),
+                live=sum(t.live for t in tape.transfers),
+            ),
+        )
+
+    def _measurements(self, running: _Running) -> dict[str, Measurement]:
+        found: dict[str, Measurement] = {}
+        if running.unmeasured is not None:
+            found["pass"] = Measurement(status="error", reason=running.unmeasured, source="builtin", kind="pass")
+        elif running.outcome in ("passed", "failed"):
+            found["pass"] = Measurement(
+                value=float(running.outcome == "passed"), reason=running.error, source="builtin", kind="pass"
+            )
+        return {**found, **running.evaluation.built_in_measurements(), **running.evaluation.measurements}
+
+    def _record_of_unstarted(self, item: pytest.Item, report: pytest.TestReport) -> TestRecord:
+        """An item whose marker or cassette could not be used."""
+        reason = _first_text(report)
+        return TestRecord(
+            id=item.nodeid,
+            case=naming.case_key(item),
+            trial=naming.trial_of(item).index,
+            outcome="error",
+            error=reason,
+            measurements={"pass": Measurement(status="error", reason=reason, source="builtin", kind="pass")},
+        )
+
+
+class _UnknownCost(AssertionError):
+    """An unknown cost was compared; its message says how to make it known."""
+
+
+def _outcome(report: pytest.TestReport, xfail: bool) -> Outcome:
+    if report.passed:
+        return "xpassed" if xfail else "passed"
+    if report.failed:
+        return "failed"
+    return "xfailed" if xfail else "skipped"
+
+
+def _first_line(report: pytest.TestReport, call: pytest.CallInfo[None]) -> str:
+    if call.excinfo is None:
+        return _first_text(report)
+    words = str(call.excinfo.value).strip().split("\n")[0] or call.excinfo.typename
+    name = call.excinfo.typename
+    plain = words if name in ("AssertionError", "Failed", "CassetteMiss", "_UnknownCost") else f"{name}: {words}"
+    return textwrap.shorten(plain, 300, placeholder=" …")
+
+
+def _first_text(report: pytest.TestReport) -> str:
+    return textwrap.shorten(str(report.longrepr or report.outcome), 300, placeholder=" …")
+
+
+@contextmanager
+def _clean_failures() -> Iterator[None]:
+    """A user's mistake is a failure without a traceback through this package."""
+    try:
+        yield
+    except LlmopsError as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+def _set_placeholders() -> list[str]:
+    """SDK clients refuse to be built without a key; on replay any will do."""
+    unset = [name for name in KEY_VARIABLES if name not in os.environ and not name.startswith("AWS_")]
+    if "AWS_ACCESS_KEY_ID" not in os.environ and "AWS_PROFILE" not in os.environ:
+        unset += [n for n in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY") if n not in os.environ]
+    for name in unset:
+        os.environ[name] = PLACEHOLDER
+    return unset
+
+
+def trials_of(metafunc: pytest.Metafunc, trials: int | None) -> list[Trial] | None:
+    """The items a marked test stands for; None where it is a single one without a dataset.
+
+    Args:
+        metafunc: the test function being collected.
+        trials: overrides the marker's.
+
+    Raises:
+        pytest.Collector.CollectError: the dataset cannot be read.
+    """
+    marker = metafunc.definition.get_closest_marker(MARKER)
+    assert marker is not None
+    try:
+        spec = parse(marker.args, marker.kwargs)
+    except SettingsError:
+        return None  # said at the test itself, when it is set up
+    count = trials or spec.trials
+    if spec.dataset is None:
+        return [Trial(None, i, count) for i in range(count)] if count > 1 else None
+    from pytest_llmops import datasets
+
+    folder = Path(str(metafunc.definition.path)).parent
+    try:
+        cases = datasets.load(folder / spec.dataset, group=spec.group)
+    except LlmopsError as error:
+        raise pytest.Collector.CollectError(f"{metafunc.definition.nodeid}: {error}") from None
+    naming.remember_cases(metafunc, [case.id for case in cases])
+    return [Trial(case, i, count) for case in cases for i in range(count)]
+
+
+def explain_score(op: str, left: object, right: object) -> list[str]:
+    """The lines of a failed comparison with a judge's score."""
+    from pytest_llmops.checks import Score
+
+    score = left if isinstance(left, Score) else right
+    assert isinstance(score, Score)
+    lines = [f"{left!r} {op} {right!r}", f"{score.criterion}, judged by {score.model}: {score.reason}"]
+    lines += [f"  quoted: {quote}" for quote in score.evidence]
+    return [*lines, "the judged text:", *textwrap.indent(textwrap.shorten(score.text, 1500), "  ").splitlines()]
