@@ -98,24 +98,22 @@ class Answer:
         return mended("".join(self.pieces))
 
 
-def described(error: object) -> str:
-    """An error object or text of any dialect as ``type: message``."""
+_KINDS = ("type", "status", "code", "__type")
+_MESSAGES = ("message", "Message", "msg", "detail", "error")
+
+
+def described(error: object, *, depth: int = 0) -> str:
+    """An error object, list or text of any dialect as ``type: message``; empty where it says nothing."""
     if isinstance(error, str):
         return mended(error.strip())
+    if depth > 4:  # gateways wrap the provider's error in theirs, but not for ever
+        return ""
     if isinstance(error, list):
-        return "; ".join(filter(None, (described(item) for item in error[:5])))
+        return "; ".join(filter(None, (described(item, depth=depth + 1) for item in error[:5])))
     inner = fields(error)
-    kind = next((inner[k] for k in ("type", "status", "code", "__type") if string(inner.get(k))), "")
-    message = next((inner[k] for k in ("message", "Message", "msg", "detail", "error") if inner.get(k)), "")
-    text = message if isinstance(message, str) else _one_level(message)
-    return mended(f"{kind}: {text}" if kind and text else f"{kind}{text}")
-
-
-def _one_level(message: object) -> str:
-    """A message that is itself an object or a list of them: gateways wrap the provider's."""
-    found = message[:5] if isinstance(message, list) else [message]
-    texts = [string(item) or string(fields(item).get("message")) or string(fields(item).get("msg")) for item in found]
-    return "; ".join(text for text in texts if text)
+    kind = mended(next((inner[name] for name in _KINDS if string(inner.get(name))), ""))
+    text = described(next((inner[name] for name in _MESSAGES if inner.get(name)), ""), depth=depth + 1)
+    return f"{kind}: {text}" if kind and text else kind or text
 
 
 @dataclass(frozen=True, slots=True)

@@ -237,14 +237,13 @@ def _has_fields(body: bytes | None, needs: tuple[str, ...]) -> bool:
     if body is None:
         return True
     wanted = [need.split("|") for need in needs]
-    if not all(any(b'"%b"' % name.encode() in body for name in names) for names in wanted):
-        return _multipart_has(body, wanted)
+    quoted = b'name="%b"' if body.startswith(b"--") else b'"%b"'
+    if not all(any(quoted % name.encode() in body for name in names) for names in wanted):
+        return False
+    if body.startswith(b"--"):  # multipart: audio and images
+        return True
     try:
         fields = json.loads(body)
     except (ValueError, RecursionError):
         return False
     return isinstance(fields, dict) and all(any(name in fields for name in names) for names in wanted)
-
-
-def _multipart_has(body: bytes, wanted: list[list[str]]) -> bool:
-    return body.startswith(b"--") and all(any(b'name="%b"' % n.encode() in body for n in names) for names in wanted)
