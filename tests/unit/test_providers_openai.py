@@ -452,3 +452,13 @@ def test_images_in_requests_are_named_not_kept() -> None:
     assert content[1]["image_url"]["url"] == "<image/png 3000 bytes>"
     assert content[2]["input_audio"]["data"] == "<wav 3000 bytes>"
     assert len(json.dumps(call.request)) < 500
+
+
+def test_openrouters_own_bill_fills_in_for_a_missing_price() -> None:
+    url = "https://openrouter.ai/api/v1/chat/completions"
+    known = answer({"content": "x"}, model="openai/gpt-4o", usage={**USAGE, "cost": 0.5})
+    assert call_of(url, {}, known).cost_usd == pytest.approx((10 * 2.5 + 5 * 10) / 1e6)
+    unknown = answer({"content": "x"}, model="acme/new-model", usage={**USAGE, "cost": 0.0042})
+    assert call_of(url, {}, unknown).cost_usd == 0.0042
+    silent = answer({"content": "x"}, model="acme/new-model")
+    assert call_of(url, {}, silent).cost_usd is None
