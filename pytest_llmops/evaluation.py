@@ -183,6 +183,7 @@ class Evaluation:
         Raises:
             Exception: whatever the application raises, after it was recorded.
         """
+        __tracebackhide__ = True
         with self.capture(name=name) as result:
             output = func(*args, **kwargs)
             if inspect.isawaitable(output):
@@ -202,6 +203,7 @@ class Evaluation:
         **kwargs: Any,
     ) -> Result:
         """`run` for an async function or async generator."""
+        __tracebackhide__ = True
         with self.capture(name=name) as result:
             output = func(*args, **kwargs)
             if isinstance(output, AsyncIterator):
@@ -214,6 +216,7 @@ class Evaluation:
     @contextlib.contextmanager
     def capture(self, *, name: str | None = None) -> Iterator[Result]:
         """Capture the provider calls made inside the block; set ``result.output`` there if there is one."""
+        __tracebackhide__ = True
         result = Result(self, self._run_suffix(name))
         self.results.append(result)
         self.tape.captures.append(result)

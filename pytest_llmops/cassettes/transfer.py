@@ -55,7 +55,7 @@ class Transfer:
         self.interaction: Interaction | None = hit
         self.kept = hit is not None
         self.started = time.perf_counter()
-        self.ended: float | None = None
+        self.ended: float | None = None if hit is None else self.started
         self._recorded_at = datetime.now(UTC) if hit is None else None
         self._status: int | None = None
         self._headers: dict[str, str] = {}
