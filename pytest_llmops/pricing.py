@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -53,6 +53,7 @@ def cost(
     *,
     at: datetime | None = None,
     prices: Mapping[str, Price] | None = None,
+    aliases: Sequence[str | None] = (),
     host: str | None = None,
 ) -> float | None:
     """USD of one call.
@@ -63,24 +64,30 @@ def cost(
         usage: tokens as billed.
         at: when the call was made; its day's prices count. Now where None.
         prices: ``[tool.pytest-llmops.prices]``: ``provider:model`` (or ``provider:prefix*``) to price; they win.
+        aliases: other names of the model (in the URL, in the request), tried in turn.
         host: who was asked; tells ``openai_compatible`` hosts apart that the table knows (Fireworks, Perplexity).
 
     Returns:
         None where the price, or what was used, is unknown. 0.0 only where the price is known to be nothing.
     """
-    if not model:
-        return None
-    own = _own_price(provider, model, prices) if prices else None
-    if own is not None:
-        return _by_own_price(own, usage)
-    if provider == "openai" and "moderation" in model:
+    names = list(dict.fromkeys(name for name in (model, *aliases) if name))
+    for name in names if prices else ():
+        if (own := _own_price(provider, name, prices or {})) is not None:
+            return _by_own_price(own, usage)
+    if provider == "openai" and any("moderation" in name for name in names):
         return 0.0  # https://platform.openai.com/docs/guides/moderation: free of charge
     if provider in _UNPRICED or usage.input_tokens is None or usage.output_tokens is None:
         return None
+    for name in names:
+        if (found := _lookup(provider, name, host)) is not None:
+            return _by_table(*found, usage, at)
+    return None
+
+
+def _lookup(provider: str, model: str, host: str | None) -> tuple[Provider, ModelInfo] | None:
     table, name = _TABLE_OF.get(provider, provider), _plain(provider, model)
     found = _entry(table, host, name) if table is None and host else None
-    found = found or _entry(table, None, name)
-    return _by_table(*found, usage, at) if found else None
+    return found or _entry(table, None, name)
 
 
 def _own_price(provider: str, model: str, prices: Mapping[str, Price]) -> Price | None:

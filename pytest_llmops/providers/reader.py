@@ -231,11 +231,14 @@ def _cost(
     exchange: Exchange, route: Route, wanted: str | None, answer: Answer, prices: Mapping[str, Price] | None
 ) -> float | None:
     # Bedrock prices by region, and only the URL's name carries it.
-    names = (route.model, answer.model) if route.provider == "bedrock" else (answer.model, route.model)
-    usage = answer.billed or answer.usage
-    host = urlsplit(exchange.url).hostname
-    for name in dict.fromkeys((*names, wanted)):
-        price = cost(route.provider, name, usage, at=exchange.recorded_at, prices=prices, host=host)
-        if price is not None:
-            return price
-    return answer.billed_usd
+    first, second = (route.model, answer.model) if route.provider == "bedrock" else (answer.model, route.model)
+    price = cost(
+        route.provider,
+        first,
+        answer.billed or answer.usage,
+        at=exchange.recorded_at,
+        prices=prices,
+        aliases=(second, wanted),
+        host=urlsplit(exchange.url).hostname,
+    )
+    return answer.billed_usd if price is None else price

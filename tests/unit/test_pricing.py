@@ -65,6 +65,12 @@ def test_hosts_the_table_knows() -> None:
     assert cost("openai_compatible", "gpt-4o", usage, host="llm.corp.example") == pytest.approx(1.25)
 
 
+def test_prefixes_count_on_a_host_mapped_to_litellm_only() -> None:
+    usage = Usage(MILLION // 10, MILLION // 10)
+    assert cost("litellm", "openai/gpt-4o", usage) == cost("litellm", "gpt-4o", usage) == pytest.approx(1.25)
+    assert cost("openai_compatible", "google/gemma-3-27b-it", usage) is None  # open weights, at home perhaps
+
+
 def test_prices_are_those_of_the_day() -> None:
     usage = Usage(MILLION // 10, 0)
     then, now = (cost("openai", "o3", usage, at=at) for at in (SPRING_2025, datetime(2025, 9, 1, tzinfo=UTC)))
@@ -110,6 +116,13 @@ def test_the_users_prices_win() -> None:
     assert cost("ollama", "llama3", usage, prices=prices) == pytest.approx(0.3)
     assert cost("openai_compatible", "org/model-7b", usage, prices=prices) == pytest.approx(10.0)
     assert cost("ollama", "llama3.1", usage, prices=prices) is None
+
+
+def test_the_users_price_of_any_of_the_models_names_wins() -> None:
+    prices = {"azure:my-deployment": Price(1, 1)}
+    usage = Usage(MILLION, 0)
+    assert cost("azure", "gpt-4o", usage, aliases=(None, "my-deployment"), prices=prices) == pytest.approx(1.0)
+    assert cost("azure", "gpt-of-tomorrow", usage, aliases=("gpt-4o",)) == pytest.approx(2.5)
 
 
 def test_the_closest_family_of_the_users_prices_counts() -> None:
