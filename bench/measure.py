@@ -64,13 +64,23 @@ def pytest_cost(folder: Path, *args: str, env: Mapping[str, str], expect: int = 
     return Cost(wall * 1000, (usage.ru_utime + usage.ru_stime) * 1000)
 
 
-def interleaved(repeats: int, runs: Mapping[str, Callable[[], Cost]]) -> dict[str, Cost]:
-    """Medians of `repeats` rounds, each run once a round, so that a busy minute hits all alike."""
+def interleaved(rounds: int, runs: Mapping[str, Callable[[], Cost]]) -> dict[str, list[Cost]]:
+    """The costs of `rounds` rounds, each run once a round, so that a busy minute hits all alike."""
     costs: dict[str, list[Cost]] = {name: [] for name in runs}
-    for _ in range(repeats):
+    for _ in range(rounds):
         for name, run in runs.items():
             costs[name].append(run())
-    return {name: Cost(_median([c.wall for c in cs]), _median([c.cpu for c in cs])) for name, cs in costs.items()}
+    return costs
+
+
+def cpu_median(costs: Sequence[Cost]) -> float:
+    """CPU ms."""
+    return statistics.median(cost.cpu for cost in costs)
+
+
+def cpu_quietest(costs: Sequence[Cost]) -> float:
+    """CPU ms of the run that was disturbed least: for differences smaller than what a busy machine adds."""
+    return min(cost.cpu for cost in costs)
 
 
 def rate(work: Callable[[], int], *, seconds: float = 0.5, repeats: int = 5) -> float:
@@ -82,8 +92,4 @@ def rate(work: Callable[[], int], *, seconds: float = 0.5, repeats: int = 5) -> 
         while (took := time.process_time() - begin) < seconds:
             done += work()
         rates.append(done / took)
-    return _median(rates)
-
-
-def _median(values: Sequence[float]) -> float:
-    return statistics.median(values)
+    return statistics.median(rates)
