@@ -77,7 +77,8 @@ class Project:
         # The package's entry point loads the plugin; from a bare source tree it is named by hand.
         plugin = () if entry_points(group="pytest11", name="llmops") else ("-p", "pytest_llmops.plugin")
         workers = () if n is None else ("-n", str(n))
-        run = self.python("-m", "pytest", *plugin, *workers, *args, env=env)
+        quiet = ("-o", "asyncio_default_fixture_loop_scope=function")  # pytest-asyncio warns where it is unset
+        run = self.python("-m", "pytest", *plugin, *quiet, *workers, *args, env=env)
         return Run(run.returncode, run.out, self._record(args))
 
     def command(self, *args: str, env: Mapping[str, str] | None = None) -> Run:
