@@ -24,6 +24,7 @@ MAX_RETRIES = 2
 """As in the SDKs."""
 MAX_TOKENS = 8192
 """Thinking counts, and newer models think unasked; a ceiling, not a spend."""
+FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 60.0
 
 # Anthropic took sampling parameters back with Opus 4.7 and answers 400 to them since.
@@ -356,4 +357,4 @@ def _wait(response: Any, attempt: int) -> float | None:
         text = response.headers.get(name, "") if response is not None else ""
         if re.fullmatch(r"\d+(\.\d+)?", text) and float(text) / unit <= _LONGEST_WAIT_S:
             return float(text) / unit
-    return float(min(0.5 * 2.0**attempt, 8.0) * random.uniform(0.75, 1.0))
+    return float(min(FIRST_WAIT_S * 2.0**attempt, 8.0) * random.uniform(0.75, 1.0))

@@ -19,7 +19,8 @@ _CUT = frozenset({"max_tokens", "length", "MAX_TOKENS", "model_context_window_ex
 _REFUSED = frozenset({"refusal", "content_filter"})
 _FENCE = re.compile(r"```(?:json)?\s*\n(.*)\n\s*```", re.DOTALL)
 _TWO_LINES = re.compile(
-    r"SCORE:[ \t]*(-?\d+(?:\.\d+)?)(?:[ \t]*/[ \t]*\d+)?[ \t]*\n+[ \t]*REASON:[ \t]*(\S.*)", re.DOTALL
+    r"SCORE:[ \t]*(?P<score>-?\d+(?:\.\d+)?)(?:[ \t]*/[ \t]*(?P<of>\d+))?[ \t]*\n\s*REASON:[ \t]*(?P<reason>\S.*)",
+    re.DOTALL,
 )
 _QUOTES = str.maketrans({"“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "’": "'", "‘": "'", "⟨": "<"})
 

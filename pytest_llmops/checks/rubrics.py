@@ -170,7 +170,9 @@ def _from_document(document: dict[str, Any], path: Path) -> Rubric:
         raise SettingsError(f"{where}: levels map whole numbers to texts, got {levels!r}.")
     # JSON has no whole numbers as keys
     fields["levels"] = {int(k) if isinstance(k, str) and k.isdecimal() else k: v for k, v in levels.items()}
-    needs = fields.get("needs", ())
+    needs = fields.get("needs", [])
+    if not isinstance(needs, list | str):
+        raise SettingsError(f"{where}: needs is a list of {', '.join(get_args(Need))}, got {needs!r}.")
     fields["needs"] = (needs,) if isinstance(needs, str) else tuple(needs)
     try:
         return Rubric(**fields)
