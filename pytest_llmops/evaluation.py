@@ -20,7 +20,7 @@ from pytest_llmops.settings import DIRECTIONS, ProjectSettings
 if TYPE_CHECKING:
     from pytest_llmops.cassettes.tape import Tape
     from pytest_llmops.cassettes.transfer import Transfer
-    from pytest_llmops.checks import Judge, Score
+    from pytest_llmops.checks import Judge, Rubric, Score
     from pytest_llmops.datasets import Case
 
 
@@ -112,44 +112,41 @@ class Result:
         return bool(self._last("refused"))
 
     def judge(self, criterion: Any, input: Any = None) -> Score:
-        """Have the judge score the text by a criterion: a built-in rubric's name, or a sentence of your own.
+        """Have the judge score the text by a criterion, 0..1; the score carries its reason.
 
         Args:
-            criterion: ``"helpfulness"``, ``"answers in one sentence"``, a Rubric, or a rubric file's path.
+            criterion: a built-in rubric's name (``"helpfulness"``), a sentence of your own, a Rubric, or the path of a
+                rubric file.
             input: what was asked; the case's input by default.
 
         Raises:
             JudgeError: the judge failed; recorded as status ``error``, never as a score.
         """
-        return self._judged(criterion, lambda judge, **what: judge.score(criterion, **what), input)
+        __tracebackhide__ = True
+        judge, rubric, what = self._evaluation.judging(self, criterion, input)
+        with self._evaluation.judged(rubric, self._suffix) as verdict:
+            score = judge.score(rubric, **what)
+            verdict(score)
+        return score
 
     async def ajudge(self, criterion: Any, input: Any = None) -> Score:
         """`judge`, without blocking the running loop."""
-        judge, what = self._evaluation.judging(self, input)
-        name = self._evaluation.judged_name(criterion, self._suffix)
-        try:
-            score = await judge.ascore(criterion, **what)
-        except JudgeError as error:
-            self._evaluation.judge_failed(name, judge, criterion, error)
-            raise
-        return self._evaluation.judge_scored(name, score)
+        __tracebackhide__ = True
+        judge, rubric, what = self._evaluation.judging(self, criterion, input)
+        with self._evaluation.judged(rubric, self._suffix) as verdict:
+            score = await judge.ascore(rubric, **what)
+            verdict(score)
+        return score
 
     def grounded_in(self, context: str | Sequence[str]) -> Score:
         """How far the text says only what `context` (one or several texts) says, 0..1, by the judge."""
+        __tracebackhide__ = True
+        judge, rubric, what = self._evaluation.judging(self, "faithfulness", None)
         texts = (context,) if isinstance(context, str) else tuple(context)
-        return self._judged(
-            "faithfulness", lambda judge, **what: judge.score("faithfulness", **{**what, "context": texts})
-        )
-
-    def _judged(self, criterion: Any, ask: Callable[..., Score], input: Any = None) -> Score:
-        judge, what = self._evaluation.judging(self, input)
-        name = self._evaluation.judged_name(criterion, self._suffix)
-        try:
-            score = ask(judge, **what)
-        except JudgeError as error:
-            self._evaluation.judge_failed(name, judge, criterion, error)
-            raise
-        return self._evaluation.judge_scored(name, score)
+        with self._evaluation.judged(rubric, self._suffix) as verdict:
+            score = judge.score(rubric, **{**what, "context": texts})
+            verdict(score)
+        return score
 
 
 @dataclass
@@ -307,33 +304,57 @@ class Evaluation:
 
     # -- judges ---------------------------------------------------------------------------------------------------
 
-    def judging(self, result: Result, asked: Any) -> tuple[Judge, dict[str, Any]]:
-        """The judge, and what it is told besides the criterion."""
-        text = result.text
+    def judging(self, result: Result, criterion: Any, asked: Any) -> tuple[Judge, Rubric, dict[str, Any]]:
+        """The judge, the rubric, and what the judge is told.
+
+        Raises:
+            SettingsError: there is no such rubric.
+            JudgeError: there is nothing to judge.
+        """
+        from pytest_llmops.checks.rubrics import resolve
+
+        judge = self.judge()
+        rubric = resolve(criterion, root=judge.root)
+        text, case = result.text, self.case
         if text is None:
-            raise JudgeError("there is no text to judge: the run returned none and no call answered with one.")
-        case = self.case
-        return self.judge(), {
-            "text": text,
-            "input": asked if asked is not None else (case.input if case else None),
-            "expected": case.expected if case else None,
-            "context": case.context if case else (),
-        }
-
-    def judged_name(self, criterion: Any, suffix: str) -> str:
-        """The measurement's name of a criterion: its own, or its text."""
-        return str(getattr(criterion, "name", criterion)) + suffix
-
-    def judge_scored(self, name: str, score: Score) -> Score:
-        """Record a judge's score and hand it on."""
-        self.measurements[name] = Measurement(
-            value=float(score), reason=score.reason, source="judge", definition=score.definition
+            reason = "there is no text to judge: the run returned no str, and no call answered with a text"
+            self._unjudged(rubric, result._suffix, reason)
+            raise JudgeError(f"{rubric.name}: {reason}.")
+        return (
+            judge,
+            rubric,
+            {
+                "text": text,
+                "input": asked if asked is not None else (case.input if case else None),
+                "expected": case.expected if case else None,
+                "context": case.context if case else (),
+            },
         )
-        return score
 
-    def judge_failed(self, name: str, judge: Judge, criterion: Any, error: JudgeError) -> None:
-        """Record that a judge failed: status ``error``, no value."""
-        self.measurements[name] = Measurement(status="error", reason=str(error), source="judge")
+    @contextlib.contextmanager
+    def judged(self, rubric: Rubric, suffix: str) -> Iterator[Callable[[Score], None]]:
+        """Record what a judge says inside the block: its score, or that it failed."""
+        __tracebackhide__ = True
+
+        def verdict(score: Score) -> None:
+            self.measurements[rubric.name + suffix] = Measurement(
+                value=float(score),
+                reason=score.reason,
+                source="judge",
+                direction=rubric.direction,
+                definition=score.definition,
+            )
+
+        try:
+            yield verdict
+        except JudgeError as error:
+            self._unjudged(rubric, suffix, str(error))
+            raise
+
+    def _unjudged(self, rubric: Rubric, suffix: str, reason: str) -> None:
+        self.measurements[rubric.name + suffix] = Measurement(
+            status="error", reason=reason, source="judge", direction=rubric.direction
+        )
 
     def measure(self, names: Sequence[str]) -> None:
         """Score the last result by `names` (the marker's ``measure``), those that the test did not score itself.
@@ -349,7 +370,6 @@ class Evaluation:
                 try:
                     self.results[-1].judge(name)
                 except JudgeError as error:
-                    self.measurements.setdefault(name, Measurement(status="error", reason=str(error), source="judge"))
                     failed = failed or error
         if failed is not None:
             raise failed

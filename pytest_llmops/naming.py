@@ -49,6 +49,16 @@ def cassette_path(item: pytest.Item, folder: Path | None) -> Path:
     return _folder(item.config, item.path, folder) / storage.file_name(name.replace("::", "-"))
 
 
+def foreign_cassette(item: pytest.Item) -> Path | None:
+    """The test's cassette of pytest-recording, where there is one: ``cassettes/<module>/<test>.yaml``."""
+    folder = item.path.parent / "cassettes" / item.path.stem
+    cls = getattr(item, "cls", None)
+    name = f"{cls.__name__}.{item.name}" if cls is not None else item.name
+    for character in "<>?%*:|\"'/\\":
+        name = name.replace(character, "-")
+    return next((path for suffix in (".yaml", ".yml") if (path := folder / (name + suffix)).is_file()), None)
+
+
 def fixture_cassette_path(
     config: pytest.Config, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest, folder: Path | None
 ) -> Path:

@@ -99,6 +99,7 @@ class ItemSession:
             self._options,
             test=naming.case_key(item),
             command=naming.record_command(item),
+            foreign=naming.foreign_cassette(item) if not path.exists() else None,
         )
         evaluation = Evaluation(
             tape, configuration.project, self._make_judge, case=trial.case, store_text=configuration.store_text
@@ -109,10 +110,13 @@ class ItemSession:
 
     def _make_judge(self) -> Judge:
         if self._judge is None:
-            from pytest_llmops.checks import Judge
+            from pytest_llmops.checks import DEFAULT_JUDGE, Judge
 
-            model = self._configuration.judge
-            self._judge = Judge(model) if model else Judge()
+            self._judge = Judge(
+                self._configuration.judge or DEFAULT_JUDGE,
+                hosts=self._configuration.project.hosts,
+                root=self._config.rootpath,
+            )
         return self._judge
 
     @pytest.hookimpl(wrapper=True)

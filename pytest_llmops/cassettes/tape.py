@@ -62,10 +62,18 @@ class Tape:
         mode: the record mode.
         test: the node id it belongs to, without the trial.
         command: the command that records it anew, for messages.
+        foreign: a cassette of vcrpy's, replayed where there is none of ours.
     """
 
     def __init__(
-        self, path: Path | None, mode: RecordMode, options: TapeOptions, *, test: str = "", command: str = ""
+        self,
+        path: Path | None,
+        mode: RecordMode,
+        options: TapeOptions,
+        *,
+        test: str = "",
+        command: str = "",
+        foreign: Path | None = None,
     ) -> None:
         self.path, self.mode, self.options, self.test, self.command = path, mode, options, test, command
         self.started = time.perf_counter()
@@ -85,12 +93,17 @@ class Tape:
         self._journal = Journal(path) if path is not None and mode != "none" else None
         self.existed = False
         if path is not None:
-            self._load(path)
+            self._load(path, foreign)
 
-    def _load(self, path: Path) -> None:
+    def _load(self, path: Path, foreign: Path | None) -> None:
         self.existed = path.is_file()
         if self.existed and self.mode != "all":
             self._stored = storage.load(path, hint=self.command)
+        elif foreign is not None and not self.existed and self.mode != "all":
+            from pytest_llmops.cassettes import foreign as reader
+
+            self._stored = reader.load(foreign, self._foreign_key, ignored=self.options.ignored_fields)
+            self.existed = True
         leftovers = Leftovers(path)
         if leftovers.interactions and self.mode != "all":
             have = {key for key, _ in storage.occurrences(self._stored)}
@@ -137,8 +150,15 @@ class Tape:
         return transfer
 
     def recall(self, key: str, *, capture: object | None = None) -> Exchange | None:
-        """The next answered recording under a key of the caller's own making, without any HTTP; None: no such."""
+        """The answered recording under a key of the caller's own making, without any HTTP; None where there is none.
+
+        Asked again for the same key, the same answer is given: who wants another sample asks under another key.
+        """
         with self._lock:
+            for transfer in self.transfers:
+                entry = transfer.interaction
+                if entry is not None and entry["key"] == key and entry["response"].get("status") == 200:
+                    return transfer.exchange()
             while self.mode not in ("all", "live"):
                 request = keys.Request("POST", "", "", None, None, None, key, role=current_role.get())
                 hit = self._take(request)
@@ -192,12 +212,17 @@ class Tape:
             self._normalised = defaultdict(list)
             for entry in self._stored:
                 method, url = entry["request"].get("method", ""), entry["request"].get("url", "")
-                route = providers.detect(method, url, None, hosts=self.options.hosts)
-                key = keys.normalised_key(
-                    keys.address(method, url, route), entry["request"].get("body"), self.options.id_patterns
-                )
+                body = entry["request"].get("body")
+                key = keys.normalised_key(self._address(method, url, body), body, self.options.id_patterns)
                 self._normalised[key].append(entry)
         return self._normalised
+
+    def _address(self, method: str, url: str, body: bodies.Body | None) -> str:
+        data = bodies.decode(body) if body is not None and "multipart" not in body else None
+        return keys.address(method, url, providers.detect(method, url, data, hosts=self.options.hosts))
+
+    def _foreign_key(self, method: str, url: str, body: bodies.Body | None) -> str:
+        return keys.key_of(self._address(method, url, body), self.options.scrub(body))
 
     def _adopt(self, path: Path) -> None:
         """Take up the recordings of a test that no longer exists: this one may be the same under a new name."""
