@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pytest_llmops import stats
 from pytest_llmops.baseline import GUARD_TRIALS
@@ -25,24 +25,15 @@ def broken_cases(
     """
     broken, suspects = [], []
     for pair in pairs:
-        before = [value for value in pair.samples("pass") if value is not None]
+        before = [value for value in pair.samples().get("pass", ()) if value is not None]
         now = _passes(pair.trials)
         if not before or not now:
             continue
-        case = BrokenCase(
-            case=pair.case,
-            baseline_passed=sum(value == 1 for value in before),
-            baseline_trials=len(before),
-            trials=len(now),
-            reason=_failure(pair.trials),
-        )
         if pair.exact:
-            stored, needed = pair.stored.threshold, pair.trials[-1].threshold
-            if _meets(before, stored) and not _meets(now, needed):
-                case.deterministic = True
-                broken.append(case)
-        elif len(before) >= GUARD_TRIALS and all(value == 1 for value in before) and not any(now):
-            suspects.append(_weighed(case, now, reruns.get(pair.case, [])))
+            if _meets(before, pair.stored.threshold) and not _meets(now, pair.trials[-1].threshold):
+                broken.append(_case(pair, before, now))
+        elif len(before) >= GUARD_TRIALS and not any(now) and all(value == 1 for value in before):
+            suspects.append(_weighed(_case(pair, before, now), now, reruns.get(pair.case, [])))
     tested = [case for case in suspects if case.p is not None or case.rerun_passed]
     adjusted = stats.holm([1.0 if case.p is None else case.p for case in tested])
     for case, p in zip(tested, adjusted, strict=True):
@@ -51,6 +42,17 @@ def broken_cases(
     open_suspects = [_unsettled(case) for case in suspects if case not in shown]
     broken = sorted(broken + shown, key=lambda case: case.case)
     return broken, open_suspects
+
+
+def _case(pair: Pair, before: list[float], now: list[float]) -> BrokenCase:
+    return BrokenCase(
+        case=pair.case,
+        baseline_passed=sum(value == 1 for value in before),
+        baseline_trials=len(before),
+        trials=len(now),
+        deterministic=pair.exact,
+        reason=_failure(pair.trials),
+    )
 
 
 def _weighed(case: BrokenCase, now: list[float], reruns: list[TestRecord]) -> BrokenCase:
@@ -89,28 +91,25 @@ def _failure(trials: Sequence[TestRecord]) -> str | None:
     return lines[0][:REASON_LENGTH] if lines else None
 
 
-def errored_cases(pairs: Sequence[Pair], gated: dict[str, list[Pair]], lost: dict[str, set[str]]) -> list[CaseFinding]:
+def errored_cases(lost: Mapping[str, Sequence[Pair]]) -> list[CaseFinding]:
     """Cases that lost the value of a gated metric to an error.
 
     A failed test that did not come to record its metric is no error (its failure is seen as such), nor is a value
     that was given as ``unscored``.
 
     Args:
-        pairs: all compared cases.
-        gated: by gated metric, the cases in which it gates.
         lost: by gated metric, the cases that have stored values and none now.
     """
     reasons: dict[str, list[str]] = {}
-    for metric, its_pairs in gated.items():
-        for pair in its_pairs:
-            if pair.case in lost[metric]:
-                reason = _why_lost(metric, pair.trials)
-                if reason:
-                    reasons.setdefault(pair.case, []).append(reason)
+    for metric, pairs in lost.items():
+        for pair in pairs:
+            reason = _why_lost(metric, pair.trials)
+            if reason and reason not in reasons.setdefault(pair.case, []):
+                reasons[pair.case].append(reason)
     return [
-        CaseFinding(case=pair.case, finding="errored", reason="; ".join(dict.fromkeys(reasons[pair.case])), fails=True)
-        for pair in pairs
-        if pair.case in reasons
+        CaseFinding(case=case, finding="errored", reason="; ".join(reasons[case]), fails=True)
+        for case in sorted(reasons)
+        if reasons[case]
     ]
 
 

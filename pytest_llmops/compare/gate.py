@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from itertools import chain
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
 
 from pytest_llmops import acceptance
 from pytest_llmops.acceptance import Accepted
 from pytest_llmops.baseline import Baseline, MetricDefinition
 from pytest_llmops.baseline.stored import definition_of, differences, two_definitions
-from pytest_llmops.compare import cases, metrics
+from pytest_llmops.compare import cases, columns, metrics
 from pytest_llmops.compare.failures import fails
 from pytest_llmops.compare.pairing import Pair, Pairing, pair
-from pytest_llmops.compare.policy import Policy, Rule, gates, rule_for
+from pytest_llmops.compare.policy import GateArgument, Policy, gates, rule_for
 from pytest_llmops.records import Comparison, Fingerprint, MetricComparison, RunRecord, TestRecord
+
+if TYPE_CHECKING:
+    from pytest_llmops.compare.columns import Mask
+
+
+DEFINED_BY = attrgetter("direction", "kind", "source", "unit", "definition")
 
 
 @dataclass(slots=True)
 class _State:
-    """What is known half-way: metrics with numbers to test, and those that have a verdict without any."""
+    """What is known half-way: metrics with numbers to test, and those that have a verdict without any.
+
+    Args:
+        lost: by gated metric, cases without a value now.
+        gone: metrics that do not gate and have no value any more.
+    """
 
     tested: list[metrics.Tested] = field(default_factory=list)
     settled: list[MetricComparison] = field(default_factory=list)
-    gated: dict[str, list[Pair]] = field(default_factory=dict)
-    lost: dict[str, set[str]] = field(default_factory=dict)
+    lost: dict[str, list[Pair]] = field(default_factory=dict)
     gone: list[str] = field(default_factory=list)
 
 
@@ -53,7 +65,8 @@ def compare(
         for case in {*baseline.cases, *pairing.changed}
         if accept and (words := acceptance.find(accept, policy.today, case=case))
     }
-    state = _measured(baseline, pairing, definitions, conflicts, policy, accepted)
+    pairs = [one for one in pairing.pairs if one.case not in accepted]
+    state = _measured(baseline, pairs, definitions, conflicts, policy)
     result = Comparison(
         baseline=baseline.path,
         metrics=sorted(metrics.judge(state.tested, policy) + state.settled, key=lambda row: (not row.gate, row.metric)),
@@ -75,86 +88,95 @@ def _definitions(
 ) -> tuple[dict[str, MetricDefinition], dict[str, tuple[str, str]]]:
     """What each metric of the run means, and the names that two tests use with different meanings."""
     found: dict[str, MetricDefinition] = {}
+    owners: dict[str, str] = {}
     conflicts: dict[str, tuple[str, str]] = {}
-    for name in sorted(set(chain.from_iterable(trial.measurements for trial in trials))):
-        owners = [trial for trial in trials if name in trial.measurements]
-        scored = [m for trial in owners if (m := trial.measurements[name]).value is not None]
-        if not scored:
+    last: list[Any] = []
+    for trial in trials:
+        # Most trials measure what the one before did; only the others are looked at one by one.
+        row: list[Any] = [*trial.measurements, *map(DEFINED_BY, trial.measurements.values())]
+        if row == last:
             continue
-        found[name] = definition_of(name, scored[0], policy.metrics)
-        kinds = {(m.direction, m.kind, m.source, m.unit, m.definition) for m in scored}
-        if len(kinds) > 1:
-            first, other = _two_owners(name, owners, found[name], policy)
-            if other:
-                conflicts[name] = first, other
+        scored = {name: measured for name, measured in trial.measurements.items() if measured.value is not None}
+        for name, measured in scored.items():
+            here = definition_of(name, measured, policy.metrics)
+            if found.setdefault(name, here) != here:
+                conflicts.setdefault(name, (owners[name], trial.id))
+            owners.setdefault(name, trial.id)
+        last = row if len(scored) == len(trial.measurements) else []
     return found, conflicts
-
-
-def _two_owners(
-    name: str, owners: Sequence[TestRecord], definition: MetricDefinition, policy: Policy
-) -> tuple[str, str | None]:
-    scored = [trial for trial in owners if trial.measurements[name].value is not None]
-    differing = (t.id for t in scored if definition_of(name, t.measurements[name], policy.metrics) != definition)
-    return scored[0].id, next(differing, None)
 
 
 def _measured(
     baseline: Baseline,
-    pairing: Pairing,
+    pairs: Sequence[Pair],
     definitions: dict[str, MetricDefinition],
     conflicts: dict[str, tuple[str, str]],
     policy: Policy,
-    accepted: Collection[str],
 ) -> _State:
     state = _State()
-    pairs = [one for one in pairing.pairs if one.case not in accepted]
+    sheet = columns.sheet(pairs)
+    gating = _Gating(pairs)
     for name, stored in baseline.metrics.items():
-        its_pairs = [one for one in pairs if name in one.stored.samples]
         now = definitions.get(name)
-        rule = rule_for(name, now or stored, policy)
-        in_gate = [one for one in its_pairs if gates(name, one.gate, rule)]
-        if in_gate and (now is None or name not in conflicts):
-            state.gated[name], its_pairs = in_gate, in_gate
         if name in conflicts:
             reason = two_definitions(name, *conflicts[name])  # an error of the suite, whether or not it gates
             state.settled.append(metrics.not_comparable(name, True, reason, now))
             continue
-        if now and (changes := differences(stored, now)) and its_pairs:
-            reason = f"changed since the baseline: {', '.join(changes)}"
-            state.settled.append(metrics.not_comparable(name, bool(in_gate), reason, now))
-            state.gated.pop(name, None)
-            continue
-        if not its_pairs:
+        tested = metrics.measure(name, now or stored, policy, sheet, gating.mask(name, now or stored, policy))
+        compared = bool(tested.cases or tested.skipped)
+        if not compared and not tested.lost:
             if now:
-                state.tested.append(metrics.measure(name, now, rule, []))
-            continue
-        _measure(state, name, now or stored, its_pairs, replace(rule, gate=bool(in_gate)))
+                state.tested.append(tested)
+        elif now and (changes := differences(stored, now)):
+            reason = f"changed since the baseline: {', '.join(changes)}"
+            state.settled.append(metrics.not_comparable(name, tested.rule.gate, reason, now))
+        elif compared:
+            state.tested.append(tested)
+            if tested.rule.gate:
+                state.lost[name] = tested.lost
+        elif tested.rule.gate:
+            _add_lost(state, tested)
+        else:
+            state.gone.append(name)
     return state
 
 
-def _measure(state: _State, name: str, definition: MetricDefinition, its_pairs: list[Pair], rule: Rule) -> None:
-    tested = metrics.measure(name, definition, rule, its_pairs)
-    with_value = {one.case for one in tested.pairs}
-    if rule.gate:
-        state.lost[name] = {one.case for one in its_pairs if one.case not in with_value}
-    if tested.pairs or tested.skipped:
-        state.tested.append(tested)
-    elif rule.gate:
-        example = _example(name, its_pairs)
-        if not example:
-            state.gated.pop(name)  # said once here, not once a case
-        reason = f"no value in any of its {len(its_pairs)} cases now{example}"
-        state.settled.append(metrics.not_comparable(name, True, reason, definition))
-    else:
-        state.gone.append(name)
+def _add_lost(state: _State, tested: metrics.Tested) -> None:
+    """A gated metric without any value fails, whatever the reason."""
+    example = ""
+    for trial in chain.from_iterable(one.trials for one in tested.lost):
+        measured = trial.measurements.get(tested.name)
+        if measured is not None:
+            example = f" ({measured.status}: {measured.reason or 'no reason given'})"
+            state.lost[tested.name] = tested.lost
+            break
+    reason = f"no value in any of its {len(tested.lost)} cases now{example}"
+    state.settled.append(metrics.not_comparable(tested.name, True, reason, tested.definition))
 
 
-def _example(name: str, pairs: Iterable[Pair]) -> str:
-    for trial in chain.from_iterable(one.trials for one in pairs):
-        measured = trial.measurements.get(name)
-        if measured is not None and measured.reason:
-            return f" ({measured.status}: {measured.reason})"
-    return ""
+class _Gating:
+    """In which pairs a metric gates; worked out once for each different ``gate`` argument."""
+
+    def __init__(self, pairs: Sequence[Pair]) -> None:
+        import numpy as np
+
+        codes: dict[tuple[str, ...] | bool | None, int] = {}
+        arguments: list[GateArgument] = []
+        owners = []
+        for one in pairs:
+            key = tuple(one.gate) if isinstance(one.gate, list) else one.gate
+            if key not in codes:
+                codes[key] = len(arguments)
+                arguments.append(one.gate)
+            owners.append(codes[key])
+        self._arguments = arguments
+        self._owners = np.array(owners, dtype=np.intp)
+
+    def mask(self, name: str, definition: MetricDefinition, policy: Policy) -> Mask:
+        import numpy as np
+
+        rule = rule_for(name, definition, policy)
+        return np.array([gates(name, argument, rule) for argument in self._arguments], dtype=bool)[self._owners]
 
 
 def _add_cases(
@@ -173,7 +195,7 @@ def _add_cases(
         for case in pairing.missing
         if (stored := baseline.cases[case]) and any(gates(name, stored.gate, rules[name]) for name in stored.samples)
     }
-    errored = cases.errored_cases(pairing.pairs, state.gated, state.lost)
+    errored = cases.errored_cases(state.lost)
     result.broken_cases = broken
     result.suspect_cases = [one.case for one in suspects if one.reason and "not broken" not in one.reason]
     result.errored_cases = [one.case for one in errored]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytest_llmops import stats
 from pytest_llmops.baseline import MetricDefinition
 from pytest_llmops.compare import columns
+from pytest_llmops.compare.columns import Sheet
 from pytest_llmops.compare.pairing import Pair
-from pytest_llmops.compare.policy import Policy, Rule
+from pytest_llmops.compare.policy import Policy, Rule, rule_for
 from pytest_llmops.records import CaseDelta, MetricComparison, VerdictWord
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
+    Indexes = NDArray[np.intp]
+    Mask = NDArray[np.bool_]
 
 ROUNDING = 1e-9
 """Means of decimal fractions miss a tolerance they should meet by a few last bits."""
@@ -30,26 +33,38 @@ class Tested:
     """A metric's numbers on the way to its verdict.
 
     Args:
-        pairs: those with a value on both sides.
-        before: baseline means, one a unit (a case, or a group of cases); logs where relative.
-        drops: paired differences of units, signed so that lower is worse; logs where relative.
+        pairs: all pairs of the run; `kept` are the indexes of those with a value on both sides.
+        lost: those with a stored value and none now.
+        case_before: baseline means of the pairs; logs where relative. `case_now` likewise.
+        before: baseline means, one a unit (a case, or a group of cases).
+        drops: paired differences of units, signed so that lower is worse.
+        trials: of each case now, on average; `baseline_trials` in the baseline.
+        within: variance between trials of one case: baseline, now; None where there is one trial.
         result: None where deterministic or with fewer than two units.
     """
 
     name: str
     rule: Rule
     definition: MetricDefinition
-    pairs: list[Pair]
+    pairs: Sequence[Pair]
+    kept: Indexes
+    lost: list[Pair]
     case_before: Floats
     case_now: Floats
     before: Floats
     drops: Floats
     trials: float
-    within: tuple[float | None, float | None]
     baseline_trials: float
+    within: tuple[float | None, float | None]
     skipped: int
+    left_out: int
     exact: bool
     result: stats.PairedT | None = None
+
+    @property
+    def cases(self) -> int:
+        """Number of cases compared."""
+        return int(self.kept.size)
 
     @property
     def test_margin(self) -> float:
@@ -72,35 +87,47 @@ class Tested:
         return math.expm1(drop) if self.rule.higher_is_better else -math.expm1(-drop)
 
 
-def measure(name: str, definition: MetricDefinition, rule: Rule, pairs: Sequence[Pair]) -> Tested:
-    """Pair up a metric's numbers and test them."""
+def measure(name: str, definition: MetricDefinition, policy: Policy, sheet: Sheet, gating: Mask) -> Tested:
+    """Pair up a metric's numbers and test them.
+
+    Args:
+        name: the metric.
+        definition: what it means.
+        policy: the gate's settings.
+        sheet: all pairs.
+        gating: pairs in whose tests it gates; where there are any, the others are left out.
+    """
     import numpy as np
 
-    before, now = columns.sides(name, pairs, rule.relative)
-    both = ~(np.isnan(before.means) | np.isnan(now.means))
-    kept = [pair for pair, keep in zip(pairs, both, strict=True) if keep]
+    rule = rule_for(name, definition, policy)
+    before, now = sheet.sides(name, rule.relative)
+    gates = bool((before.given & gating).any())
+    wanted = before.given & gating if gates else before.given
+    both = wanted & (before.counts > 0) & (now.counts > 0)
     case_before, case_now = before.means[both], now.means[both]
     unit_before, unit_now = case_before, case_now
-    if any(pair.trials[-1].group for pair in kept):
-        labels = [f"group {group}" if (group := pair.trials[-1].group) else f"case {pair.case}" for pair in kept]
-        unit_before, unit_now = columns.by_group(case_before, labels), columns.by_group(case_now, labels)
+    if sheet.groups is not None:
+        unit_before, unit_now = (columns.by_group(side, sheet.groups[both]) for side in (case_before, case_now))
     drops = columns.differences(unit_now, unit_before)
     if not rule.higher_is_better:
         drops = -drops
     tested = Tested(
         name,
-        rule,
+        replace(rule, gate=gates),
         definition,
-        kept,
-        case_before,
-        case_now,
-        unit_before,
-        drops,
-        now.trials,
-        (before.variance_within(), now.variance_within()),
-        before.trials,
-        before.skipped + now.skipped,
-        exact=bool(kept) and all(pair.exact for pair in kept),
+        pairs=sheet.pairs,
+        kept=np.flatnonzero(both),
+        lost=[sheet.pairs[index] for index in np.flatnonzero(wanted & ~now.given).tolist()],
+        case_before=case_before,
+        case_now=case_now,
+        before=unit_before,
+        drops=drops,
+        trials=float(now.counts[both].mean()) if both.any() else 0.0,
+        baseline_trials=float(before.counts[both].mean()) if both.any() else 0.0,
+        within=(before.variance_within(both), now.variance_within(both)),
+        skipped=before.skipped(wanted) + now.skipped(wanted),
+        left_out=int(before.given.sum() - wanted.sum()),
+        exact=bool(both.any()) and bool(sheet.exact[both].all()),
     )
     if not tested.exact and drops.size >= 2:
         tested.result = stats.paired_t(drops, margin=tested.test_margin)
@@ -149,7 +176,7 @@ def _comparison(tested: Tested, word: VerdictWord, p_adjusted: float | None, pol
     row = MetricComparison(
         metric=tested.name,
         verdict=word,
-        cases=len(tested.pairs),
+        cases=tested.cases,
         gate=rule.gate,
         relative=rule.relative,
         direction=tested.definition.direction,
@@ -157,7 +184,7 @@ def _comparison(tested: Tested, word: VerdictWord, p_adjusted: float | None, pol
         skipped=tested.skipped,
     )
     row.reason = "; ".join(_remarks(tested)) or None
-    if not tested.pairs:
+    if not tested.cases:
         return row
     sign = 1 if rule.higher_is_better else -1
     drop = float(tested.drops.mean())
@@ -179,9 +206,11 @@ def _comparison(tested: Tested, word: VerdictWord, p_adjusted: float | None, pol
 
 
 def _remarks(tested: Tested) -> list[str]:
-    found = [] if tested.pairs else ["no case of the baseline was compared"]
-    if tested.pairs and tested.drops.size < len(tested.pairs):
-        found.append(f"{len(tested.pairs)} cases in {tested.drops.size} groups")
+    found = [] if tested.cases else ["no case of the baseline was compared"]
+    if tested.drops.size < tested.cases:
+        found.append(f"{tested.cases} cases in {tested.drops.size} groups")
+    if tested.left_out:
+        found.append(f"{tested.left_out} cases whose tests do not gate it are left out")
     if tested.skipped:
         found.append(f"{tested.skipped} values ≤ 0 left out")
     if tested.definition.kind == "cost" and tested.result and tested.drops.any():
@@ -209,7 +238,7 @@ def _worst(tested: Tested, back: Callable[[float], float]) -> list[CaseDelta]:
     order = [int(i) for i in np.argsort(drops, kind="stable")[:WORST_CASES] if drops[i] < 0]
     return [
         CaseDelta(
-            case=tested.pairs[i].case,
+            case=tested.pairs[int(tested.kept[i])].case,
             baseline=stats.significant(back(float(tested.case_before[i]))),
             current=stats.significant(back(float(tested.case_now[i]))),
         )
@@ -219,7 +248,7 @@ def _worst(tested: Tested, back: Callable[[float], float]) -> list[CaseDelta]:
 
 def _advice(tested: Tested, word: VerdictWord, policy: Policy) -> str | None:
     n = int(tested.drops.size)
-    units = "groups" if n < len(tested.pairs) else "cases"
+    units = "groups" if n < tested.cases else "cases"
     if word == "too_few_cases":
         return f"{max(policy.min_cases, 2) - n} more {units} needed"
     margin, result = tested.log_margin, tested.result
@@ -241,7 +270,7 @@ def _advice(tested: Tested, word: VerdictWord, policy: Policy) -> str | None:
 def _trials(tested: Tested, result: stats.PairedT, margin: float) -> int | None:
     before, now = tested.within
     within = now if now is not None else before
-    if within is None or tested.drops.size < len(tested.pairs):
+    if within is None or tested.drops.size < tested.cases:
         return None  # one trial says nothing of the spread within cases, and trials mend no correlation between them
     within_before = before if before is not None else within
     noise = within / tested.trials + within_before / tested.baseline_trials

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pytest_llmops.baseline import Baseline, CaseBaseline
@@ -32,10 +32,11 @@ class Pair:
         """The test's own ``gate``."""
         return self.trials[-1].gate
 
-    def samples(self, metric: str) -> Sequence[float | None]:
-        """The stored values to compare with."""
-        values = self.stored.samples.get(metric, ())
-        return values if self.positions is None or not values else [values[p] for p in self.positions]
+    def samples(self) -> Mapping[str, Sequence[float | None]]:
+        """The stored values to compare with, by metric."""
+        if self.positions is None:
+            return self.stored.samples
+        return {name: [values[at] for at in self.positions] for name, values in self.stored.samples.items()}
 
 
 @dataclass(slots=True)
@@ -80,21 +81,23 @@ def pair(baseline: Baseline, run: RunRecord, selected: Iterable[str] | None) -> 
             found.changed.append(case)
         else:
             found.pairs.append(_matched(Pair(case, trials, stored)))
-    ran = {test_function(case) for case in by_case}
-    deselected = set(run.deselected)
-    wanted = None if selected is None else set(selected)
-    found.missing = sorted(
-        case
-        for case in baseline.cases
-        if case not in by_case
-        and case not in deselected
-        and test_function(case) in ran
-        and (wanted is None or case in wanted)
-    )
+    found.missing = _missing(baseline.cases, by_case, {*run.deselected}, selected)
     for test in run.tests:
         if test.rerun:
             found.reruns.setdefault(test.case, []).append(test)
     return found
+
+
+def _missing(
+    stored: Iterable[str], ran: Collection[str], deselected: set[str], selected: Iterable[str] | None
+) -> list[str]:
+    absent = {case for case in stored if case not in ran} - deselected
+    if selected is not None:
+        absent &= {*selected}
+    if not absent:
+        return []
+    functions = {test_function(case) for case in ran}
+    return sorted(case for case in absent if test_function(case) in functions)
 
 
 def _matched(found: Pair) -> Pair:

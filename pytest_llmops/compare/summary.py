@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from pytest_llmops import stats
 from pytest_llmops.baseline.stored import definition_of, trials_by_case
@@ -19,22 +20,38 @@ def summarize(
         tests: the run's tests; reruns of suspects are left out.
         settings: ``[tool.pytest-llmops.metrics]``.
     """
-    by_metric: dict[str, list[list[Measurement]]] = {}
+    found: dict[str, _Collected] = {}
     for trials in trials_by_case(tests).values():
-        of_case: dict[str, list[Measurement]] = {}
+        of_case: dict[str, list[float]] = {}
         for trial in trials:
             for name, measured in trial.measurements.items():
-                of_case.setdefault(name, []).append(measured)
-        for name, listed in of_case.items():
-            by_metric.setdefault(name, []).append(listed)
-    return {name: _summary(name, by_metric[name], settings or {}) for name in sorted(by_metric)}
+                collected = found.get(name)
+                if collected is None:
+                    collected = found[name] = _Collected(measured)
+                if measured.value is not None:
+                    of_case.setdefault(name, []).append(measured.value)
+                    if collected.example.value is None:
+                        collected.example = measured
+                elif measured.status == "error":
+                    collected.errors += 1
+                else:
+                    collected.unscored += 1
+        for name, values in of_case.items():
+            found[name].means.append(sum(values) / len(values))
+    return {name: _summary(name, found[name], settings or {}) for name in sorted(found)}
 
 
-def _summary(name: str, cases: list[list[Measurement]], settings: Mapping[str, MetricSettings]) -> MetricSummary:
-    listed = [measured for case in cases for measured in case]
-    definition = definition_of(name, next((m for m in listed if m.value is not None), listed[0]), settings)
-    scored = [[m.value for m in case if m.value is not None] for case in cases]
-    means = sorted(sum(values) / len(values) for values in scored if values)
+@dataclass(slots=True)
+class _Collected:
+    example: Measurement
+    means: list[float] = field(default_factory=list)
+    unscored: int = 0
+    errors: int = 0
+
+
+def _summary(name: str, collected: _Collected, settings: Mapping[str, MetricSettings]) -> MetricSummary:
+    definition = definition_of(name, collected.example, settings)
+    means = sorted(collected.means)
     summary = MetricSummary(
         direction=definition.direction,
         kind=definition.kind,
@@ -42,8 +59,8 @@ def _summary(name: str, cases: list[list[Measurement]], settings: Mapping[str, M
         unit=definition.unit,
         definition=definition.definition,
         cases=len(means),
-        unscored=sum(m.status == "unscored" for m in listed),
-        errors=sum(m.status == "error" for m in listed),
+        unscored=collected.unscored,
+        errors=collected.errors,
     )
     if means:
         summary.mean = stats.significant(sum(means) / len(means))

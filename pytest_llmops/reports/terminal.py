@@ -90,8 +90,8 @@ def _table(comparison: Comparison, run: RunRecord, width: int, color: bool) -> l
     gap = "  " if sum(widths) + 2 * (len(widths) - 1) <= width else " "
     widths[0] = max(8, min(widths[0], width - sum(widths[1:]) - len(gap) * (len(widths) - 1)))
     lines = [text.style(_line(headings, widths, gap), "bold", color=color)]
-    for row, cell in zip(rows, cells, strict=True):
-        if rows.index(row) == len(gating):
+    for position, (row, cell) in enumerate(zip(rows, cells, strict=True)):
+        if position == len(gating):
             lines.append(text.style("shown only, not gating:", "dim", color=color))
         start, shade = _line(cell[:-1], widths[:-1], gap) + gap, VERDICTS[row.verdict][1]
         if row.gate:
@@ -130,7 +130,7 @@ def _remarks(row: MetricComparison, run: RunRecord, width: int) -> list[str]:
     said = [part for part in (row.reason, row.advice) if part]
     lines = text.indented(f"{text.clean(row.metric)}: {text.clean('; '.join(said))}", width) if said else []
     if row.verdict == "regressed" and not row.accepted:
-        lines.append(f"  {text.clean(row.metric)} fell most in:")
+        lines.append(f"  {text.clean(row.metric)} changed for the worse most in:")
         for one in row.worst_cases[:WORST]:
             values = f"{text.amount(one.baseline, kind)} → {text.amount(one.current, kind)}"
             name = text.shorten(text.clean(one.case), width - 6 - text.display_width(values))
