@@ -268,7 +268,7 @@ class Controller:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """The comparison, and what the run cost; nothing without LLM calls."""
         run = self.run
-        if run is not None and any(test.calls for test in run.tests):
+        if run is not None and run.comparison is None and any(test.calls for test in run.tests):
             self._lines.insert(0, (_calls_line(run), {}))
         if self._lines:
             terminalreporter.write_sep("-", "LLM evaluations")
