@@ -45,6 +45,7 @@ class _Running:
     tolerated: bool = False
     duration_s: float = 0.0
     unmeasured: str | None = None
+    evaluated: bool = False
     phases: list[str] = field(default_factory=list)
 
 
@@ -55,7 +56,6 @@ class ItemSession:
         self._config = config
         self._configuration = configuration
         self._running: dict[str, _Running] = {}
-        self._current: _Running | None = None
         self._judge: Judge | None = None
         project = configuration.project
         self._options = TapeOptions(
@@ -105,7 +105,7 @@ class ItemSession:
             tape, configuration.project, self._make_judge, case=trial.case, store_text=configuration.store_text
         )
         running = _Running(spec, trial, evaluation, _set_placeholders() if tape.mode == "none" else [])
-        self._running[item.nodeid] = self._current = running
+        self._running[item.nodeid] = running
         scope.activate(tape)
 
     def _make_judge(self) -> Judge:
@@ -124,10 +124,9 @@ class ItemSession:
         self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
     ) -> Generator[None, Any, Any]:
         """Give a fixture of wider scope a cassette of its own: whichever test comes first sets it up."""
-        running = self._current
-        if running is None or fixturedef.scope == "function":
+        outer = scope.own()
+        if outer is None or fixturedef.scope == "function":
             return (yield)
-        outer = running.evaluation.tape
         path = naming.fixture_cassette_path(self._config, fixturedef, request, self._configuration.cassette_dir)
         with _clean_failures():
             inner = Tape(
@@ -153,12 +152,20 @@ class ItemSession:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, Any, Any]:
         """Run the body; then what the marker measures; then raise what the application swallowed."""
-        running = self._running.get(item.nodeid)
-        if running is None:
+        with self.evaluated(item):
             return (yield)
+
+    @contextmanager
+    def evaluated(self, item: pytest.Item) -> Iterator[None]:
+        """Around an item's body, wherever it runs; once for each attempt."""
+        running = self._running.get(item.nodeid)
+        if running is None or running.evaluated:
+            yield
+            return
+        running.evaluated = True
         evaluation = running.evaluation
         try:
-            value = yield
+            yield
         except TypeError as error:
             if evaluation.unpriced and _TYPE_ERROR in f"{error} and ":
                 raise _UnknownCost(price_advice(evaluation.unpriced)).with_traceback(error.__traceback__) from None
@@ -171,7 +178,6 @@ class ItemSession:
         self._measure(running, failed=False)
         if evaluation.tape.misses:
             raise evaluation.tape.misses[0]
-        return value
 
     def _measure(self, running: _Running, *, failed: bool) -> None:
         try:
@@ -183,17 +189,18 @@ class ItemSession:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, Any, Any]:
         """Close the tape after the fixtures' own teardown, and write what is new."""
+        running = self._running.get(item.nodeid)
+        if running is not None:
+            scope.resume(running.evaluation.tape)
         try:
             return (yield)
         finally:
-            running = self._running.get(item.nodeid)
             if running is not None:
                 with _clean_failures():
                     self._finish(item, running)
 
     def _finish(self, item: pytest.Item, running: _Running) -> None:
         tape = running.evaluation.tape
-        self._current = None
         scope.deactivate(tape)
         for name in running.placeholders:
             if os.environ.get(name) == PLACEHOLDER:

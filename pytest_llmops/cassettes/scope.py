@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from contextvars import ContextVar
 
+from pytest_llmops.cassettes.keys import Request
 from pytest_llmops.cassettes.tape import Tape
 
 _current: ContextVar[Tape | None] = ContextVar("pytest_llmops_tape", default=None)
@@ -23,15 +24,45 @@ def current() -> Tape | None:
     """The tape in force here; None where no marked test runs.
 
     A context may hold the tape of a finished test (an event loop of session scope was made in it), and a thread of
-    the application's has no context of ours: both belong to the running test, where there is just one.
+    the application's has no context of ours: both belong to the running test, where there is just one. Where several
+    overlap it is nobody's, and no LLM call of it gets through; nor of a test that was given up.
     """
     tape = _current.get()
+    if tape is not None and tape.abandoned:
+        return tape
     if tape is None or tape.closed:
-        if len(_active) != 1:
+        if not _active:
             return None
-        tape = _active[0]
+        tape = _active[0] if len(_active) == 1 else _Unclaimed(_active[-1])
     nested = _substitutes.get(id(tape))
     return nested[-1] if nested else tape
+
+
+def own() -> Tape | None:
+    """The tape that was activated in this context."""
+    return _current.get()
+
+
+def resume(tape: Tape) -> None:
+    """Make an active tape the current one of this context again: other tests were set up in it meanwhile."""
+    _current.set(tape)
+
+
+class _Unclaimed(Tape):
+    """Stands for no test: an LLM call from a thread that was started before the tests that now overlap."""
+
+    def __init__(self, like: Tape) -> None:
+        super().__init__(None, "live", like.options)
+
+    def _may_call(self) -> bool:
+        return False
+
+    def _describe(self, request: Request, number: int) -> str:
+        return (
+            f"{request.method} {request.url}: several tests overlap (--llm-concurrency), and this call comes from a "
+            "thread that was started outside of them, so it belongs to none\n"
+            "  run the tests that share it on their own: @pytest.mark.llm_serial"
+        )
 
 
 def current_capture(tape: Tape) -> object | None:

@@ -78,6 +78,7 @@ class Tape:
         self.path, self.mode, self.options, self.test, self.command = path, mode, options, test, command
         self.started = time.perf_counter()
         self.closed = False
+        self.abandoned = False
         self.misses: list[miss.CassetteMiss] = []
         self.notes: list[str] = []
         self.refused: list[tuple[str, str]] = []
@@ -138,6 +139,8 @@ class Tape:
             if self.mode == "none" and not _matches(host, self.options.allowed_hosts):
                 raise self._missed(self._not_ours(method, url, host))
             return None
+        if self.abandoned:
+            raise self._missed(f"{method} {url}: the test it belongs to was given up")
         request = self._request(method, url, body, content_type, route, key)
         request.sdk = _sdk(user_agent)
         with self._lock:
