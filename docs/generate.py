@@ -1,14 +1,24 @@
-"""Write the generated parts of docs/; with ``--check`` only say what is out of date (exit 1)."""
+"""Write the generated parts of the docs; with ``--check`` only say what is out of date (exit 1).
+
+Whole files, and blocks of Markdown files between ``<!-- generated: NAME -->`` and ``<!-- end -->``.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from pytest_llmops.records import RunRecord
+from pytest_llmops.settings import SETTINGS
 
 DOCS = Path(__file__).parent
+REPOSITORY = DOCS.parent
+QUICKSTART = REPOSITORY / "examples" / "quickstart"
 
 
 def run_record_schema() -> str:
@@ -17,21 +27,92 @@ def run_record_schema() -> str:
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
-GENERATED = {"run-record.schema.json": run_record_schema}
+def options() -> str:
+    """The table of options."""
+    rows = ["| flag | ini | environment | meaning |", "|---|---|---|---|"]
+    for one in SETTINGS:
+        value = f"={one.metavar}" if one.metavar else ""
+        meaning = one.help[0].upper() + one.help[1:].replace("|", "\\|")
+        rows.append(
+            f"| `{one.flag}{value}` | `{one.ini}` | `{one.environment}` | {meaning} |".replace(
+                "pass|fail", "pass\\|fail"
+            )
+        )
+    return "\n".join(rows)
+
+
+def quickstart_test() -> str:
+    """The quickstart's test."""
+    return f"```python\n{(QUICKSTART / 'test_support.py').read_text(encoding='utf-8')}```"
+
+
+def quickstart_output() -> str:
+    """What the quickstart's second run prints, at 80 columns, without its duration."""
+    environment = {**os.environ, "CI": "true", "SUPPORT_PROMPT": "shorter.txt", "COLUMNS": "80"}
+    arguments = ["-q", "-p", "no:cacheprovider", "--llm-baseline=baseline.json", "--llm-cassette-dir=cassettes-shorter"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *arguments],
+        cwd=QUICKSTART,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        check=False,
+    )
+    lines = re.sub(r" in [\d.]+s\b.*$", "", done.stdout.strip()).splitlines()
+    return "\n".join(["```text", *(line.rstrip() for line in lines), "```"])
+
+
+def help_of(*command: str) -> Callable[[], str]:
+    """What ``pytest-llmops COMMAND --help`` prints, at 80 columns."""
+
+    def block() -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest_llmops", *command, "--help"],
+            env={**os.environ, "COLUMNS": "80", "NO_COLOR": "1"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return f"```text\n{done.stdout.rstrip()}\n```"
+
+    return block
+
+
+FILES: dict[Path, Callable[[], str]] = {DOCS / "run-record.schema.json": run_record_schema}
+BLOCKS: dict[Path, dict[str, Callable[[], str]]] = {
+    REPOSITORY / "README.md": {"test": quickstart_test, "output": quickstart_output},
+    DOCS / "reference.md": {"options": options},
+}
+
+
+def generated() -> dict[Path, str]:
+    """Every file with generated parts, as it should be."""
+    found = {path: make() for path, make in FILES.items()}
+    for path, blocks in BLOCKS.items():
+        text = path.read_text(encoding="utf-8")
+        for name, make in blocks.items():
+            pattern = re.compile(rf"(<!-- generated: {name} -->\n).*?(\n<!-- end -->)", re.DOTALL)
+            if pattern.search(text) is None:
+                raise SystemExit(f"{path}: there is no block <!-- generated: {name} --> … <!-- end -->")
+            block = make()
+            text = pattern.sub(lambda match, block=block: match[1] + block + match[2], text)
+        found[path] = text
+    return found
 
 
 def main() -> int:
     """Generate or check."""
     stale = []
-    for name, generate in GENERATED.items():
-        path, text = DOCS / name, generate()
+    for path, text in generated().items():
         if path.exists() and path.read_text(encoding="utf-8") == text:
             continue
+        name = path.relative_to(REPOSITORY)
         if "--check" in sys.argv[1:]:
-            stale.append(f"docs/{name} is out of date: make docs")
+            stale.append(f"{name} is out of date: make docs")
         else:
             path.write_text(text, encoding="utf-8")
-            print(f"wrote docs/{name}")
+            print(f"wrote {name}")
     print(*stale, sep="\n", end="\n" if stale else "")
     return 1 if stale else 0
 
