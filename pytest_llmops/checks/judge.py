@@ -94,6 +94,7 @@ class Judge:
             SettingsError: no such rubric, or it needs something that is missing.
             CassetteMiss: there is no recording, and the record mode forbids a call.
         """
+        __tracebackhide__ = True
         task = _Task(self, criterion, text, input, expected, context, repeat)
         if not isinstance(self._ask, Client):
             with _as_judge():
@@ -122,6 +123,7 @@ class Judge:
         repeat: int = 0,
     ) -> Score:
         """`score` without blocking the running loop."""
+        __tracebackhide__ = True
         task = _Task(self, criterion, text, input, expected, context, repeat)
         if not isinstance(self._ask, Client):
             with _as_judge():
@@ -155,6 +157,7 @@ class _Task:
         context: Sequence[str],
         repeat: int,
     ) -> None:
+        __tracebackhide__ = True
         self.rubric = resolve(criterion, root=judge.root)
         if not isinstance(text, str):
             raise SettingsError(f"a judge judges a str, got {shortened(text)} ({type(text).__name__}).")
@@ -166,6 +169,7 @@ class _Task:
         self.key = "judge:" + _hash([self.definition, text, *shown, self.given["context"], repeat], 16)
 
     def _check_needs(self) -> None:
+        __tracebackhide__ = True
         for need in self.rubric.needs:
             if self.given[need] is None or self.given[need] == ():
                 raise SettingsError(
@@ -179,6 +183,7 @@ class _Task:
         return tape.recall(self.key, capture=scope.current_capture(tape)) if tape is not None else None
 
     def called(self, function: JudgeFunction) -> object:
+        __tracebackhide__ = True
         prompt = self.prompt()
         with self.failing():
             return function(prompt.system, prompt.user, prompt.schema)
@@ -186,10 +191,11 @@ class _Task:
     @contextlib.contextmanager
     def failing(self) -> Iterator[None]:
         """Whatever goes wrong while the judge is asked is the judge's failure."""
+        __tracebackhide__ = True
         try:
             yield
         except CallFailed as error:
-            raise self.error(error.why, hint=_hint(error)) from error
+            raise self.error(error.why, hint=_hint(error)) from None
         except (SettingsError, JudgeError):
             raise
         except Exception as error:  # a user's own function may raise anything, and so may the SDK over a broken answer
@@ -197,6 +203,7 @@ class _Task:
 
     def read(self, exchange: Exchange, *, hosts: Mapping[str, str]) -> Score:
         """The score from what went over the wire."""
+        __tracebackhide__ = True
         call = providers.read(exchange, hosts=hosts, store_text=False)
         if call is None:
             raise self.error(f"what {exchange.url} answered is no model call", _start_of(exchange))
@@ -207,6 +214,7 @@ class _Task:
 
     def scored(self, answer: object) -> Score:
         """The score from what a function answered."""
+        __tracebackhide__ = True
         try:
             return self._score(parse(answer, self.rubric))
         except NoVerdict as error:
@@ -228,7 +236,7 @@ class _Task:
         lines = [f"judge {self.model} gave no verdict on {shortened(self.rubric.name)!r}: {why}"]
         if came:
             lines.append(f"  it answered: {came}")
-        lines.append(f"  {hint or 'ask again with --llm-record=refresh, or take another judge with --llm-judge=MODEL'}")
+        lines.append(f"  {hint or 'ask anew with --llm-record=all, or take another judge with --llm-judge=MODEL'}")
         return JudgeError("\n".join(lines))
 
 
@@ -249,7 +257,7 @@ def _hint(error: CallFailed) -> str:
         return "set the provider's API key, or replay from cassettes with --llm-record=none"
     if error.status == 404:
         return "check the judge's model name: --llm-judge=provider:model"
-    return ""
+    return "ask again with --llm-record=refresh, or take another judge with --llm-judge=MODEL"
 
 
 def _texts(context: Sequence[str]) -> tuple[str, ...]:
