@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -36,6 +35,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     Returns:
         ``" Did you mean 'x'?"``, or the list of what is known where nothing is close.
     """
+    import difflib
+
     options = sorted(known)
     close = difflib.get_close_matches(word, options, n=1, cutoff=0.6)
     if close:
