@@ -21,7 +21,7 @@ help:
 
 venv: $(VENV)/.lint
 
-demo: $(VENV)/.test
+demo: $(VENV)/.package
 	CI=true $(RUN) examples/quickstart/demo.py
 
 test: $(VENV)/.test
@@ -56,9 +56,14 @@ $(VENV)/.pip: .ci/find-python
 	@$(PIP) --upgrade pip
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.pip pyproject.toml
-	@echo "installing the package and its test tools into $(VENV); the first time takes a minute"
-	@$(PIP) --editable . --group test
+$(VENV)/.package: $(VENV)/.pip pyproject.toml
+	@echo "installing the package into $(VENV)"
+	@$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.package
+	@echo "installing the test tools into $(VENV); the first time takes a minute"
+	@$(PIP) --group test
 	@touch $@
 
 $(VENV)/.lint: $(VENV)/.test
