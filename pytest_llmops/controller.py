@@ -18,6 +18,7 @@ from _pytest._code.code import ReprFileLocation, TerminalRepr  # what a report's
 from pytest_llmops.marker import MARKER
 
 if TYPE_CHECKING:
+    from pytest_llmops.acceptance import Accepted
     from pytest_llmops.baseline import Baseline
     from pytest_llmops.compare import Policy
     from pytest_llmops.configuration import Configuration
@@ -30,30 +31,29 @@ _WORKER_DESELECTED = "llmops_deselected"
 class Controller:
     """The plugin of the reporting process."""
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self, config: pytest.Config, settings: Configuration | None) -> None:
         self._config = config
+        self._configuration = settings
         self._json: dict[str, str] = {}
         self._locations: dict[str, tuple[str, int | None, str]] = {}
         self._deselected: set[str] = set()
         self._baseline: Baseline | None = None
-        self._configuration: Configuration | None = None
+        self._accepted: tuple[Accepted, ...] = ()
         self._lines: list[tuple[str, dict[str, bool]]] = []
         self.run: RunRecord | None = None
-        if config.getoption("llm_baseline") or config.getini("llm_baseline"):
-            self._load_baseline()
+        if settings is not None and settings.baseline is not None:
+            self._load_baseline(settings, settings.baseline)
 
-    def _load_baseline(self) -> None:
-        """A baseline that cannot be used is a usage error before any test runs."""
-        from pytest_llmops import baseline
-        from pytest_llmops.configuration import configuration
+    def _load_baseline(self, settings: Configuration, file: Path) -> None:
+        """A baseline or accept file that cannot be used is a usage error before any test runs."""
+        from pytest_llmops import acceptance, baseline
         from pytest_llmops.errors import BaselineError
 
-        settings = self._configuration = configuration(self._config)
-        assert settings.baseline is not None
-        if settings.update_baseline and not settings.baseline.exists():
-            return
         try:
-            self._baseline = baseline.load(settings.baseline)
+            if (accept := _accept_file(settings)) is not None:
+                self._accepted = acceptance.load(accept)
+            if file.exists() or not settings.update_baseline:
+                self._baseline = baseline.load(file)
         except BaselineError as error:
             raise pytest.UsageError(str(error)) from None
 
@@ -115,12 +115,19 @@ class Controller:
         if not self._config.option.collectonly:
             stopped = "stopped early" if session.shouldfail or session.shouldstop else None
             self._conclude(session, stopped=stopped)
+        elif self._compares:
+            self._say("llmops: tests were only collected; nothing was compared with the baseline.", yellow=True)
         return result
+
+    @property
+    def _compares(self) -> bool:
+        return self._configuration is not None and self._configuration.baseline is not None
 
     def _conclude(self, session: pytest.Session, *, stopped: str | None) -> None:
         if not self._json:
-            if self._baseline is not None and not stopped:
-                self._say("llmops: no LLM evaluation ran; nothing was compared with the baseline.", yellow=True)
+            if self._compares:
+                why = f"the run was {stopped}" if stopped else "no LLM evaluation ran"
+                self._say(f"llmops: {why}; nothing was compared with the baseline.", yellow=True)
             return
         from pytest_llmops.configuration import configuration
         from pytest_llmops.errors import LlmopsError
@@ -130,7 +137,7 @@ class Controller:
         self._fail_cases(run)
         if settings.baseline is not None:
             if stopped:
-                self._say(f"llmops: the run was {stopped}; it was not compared with the baseline.", yellow=True)
+                self._say(f"llmops: the run was {stopped}; nothing was compared with the baseline.", yellow=True)
             else:
                 try:
                     self._gate(run, settings)
@@ -171,9 +178,14 @@ class Controller:
         )
 
     def _named_apart(self, ran: set[str]) -> set[str]:
-        """Baseline cases left out because the command line named single cases of their test: ``test_x[c1]``."""
+        """Baseline cases left out because the command line named single cases of their test: ``test_x[c1]``.
+
+        ``--lf`` names the failed ones, and drops the rest without telling any hook.
+        """
         if self._baseline is None:
             return set()
+        if self._config.getoption("lf", False):
+            return set(self._baseline.cases) - ran
         functions = {case.partition("[")[0] for case in ran}
         partial = {f for f in functions for arg in self._config.args if "[" in arg and f.endswith(_name_of(arg))}
         return {case for case in self._baseline.cases if case.partition("[")[0] in partial} - ran
@@ -194,7 +206,7 @@ class Controller:
             self._fail(case, "\n".join(lines), self._locations[trials[0].id])
 
     def _gate(self, run: RunRecord, settings: Configuration) -> None:
-        from pytest_llmops import acceptance, baseline, compare
+        from pytest_llmops import baseline, compare
         from pytest_llmops.reports import terminal
 
         assert settings.baseline is not None
@@ -205,14 +217,11 @@ class Controller:
             metrics=settings.project.metrics,
         )
         if self._baseline is not None:
-            accepted = acceptance.load(path) if (path := _accept_file(settings)) is not None else ()
-            comparison = compare.compare(self._baseline, run, policy, accept=accepted)
+            comparison = compare.compare(self._baseline, run, policy, accept=self._accepted)
             comparison.baseline = os.path.relpath(settings.baseline, settings.base)
             run.comparison = comparison
             writer = self._config.get_terminal_writer()
-            for line in terminal.render(
-                comparison, run, width=writer.fullwidth, color=writer.hasmarkup, policy=policy
-            ):
+            for line in terminal.render(comparison, run, width=writer.fullwidth, color=writer.hasmarkup, policy=policy):
                 self._say(line)
             if not settings.update_baseline:
                 self._fail_gate(comparison, policy)
@@ -248,15 +257,19 @@ class Controller:
     def _fail(self, nodeid: str, message: str, location: tuple[str, int | None, str]) -> None:
         """Report a failure that no test of pytest's stands for: red bar, FAILED line, JUnit, exit 1.
 
-        The cache's and stepwise's plugins do not see it, or they would look for a test of that name.
+        The cache's and stepwise's plugins do not see it, or they would look for a test of that name; nor does the
+        session, which would count it towards ``--maxfail``.
         """
-        report = pytest.TestReport(
+        manager = self._config.pluginmanager
+        session = manager.get_plugin("session")
+        assert isinstance(session, pytest.Session)
+        session.testsfailed += 1
+        report = _MadeUpReport(
             nodeid, location, {}, "failed", _Explanation(message, location), "call", sections=(), duration=0.0
         )
         setattr(report, _MADE_UP, "new")
-        manager = self._config.pluginmanager
         others = [p for name in ("lfplugin", "stepwiseplugin") if (p := manager.get_plugin(name)) is not None]
-        manager.subset_hook_caller("pytest_runtest_logreport", others)(report=report)
+        manager.subset_hook_caller("pytest_runtest_logreport", [session, *others])(report=report)
         setattr(report, _MADE_UP, "logged")  # from now on the terminal only lists it
 
     # -- what the terminal says -------------------------------------------------------------------------------------
@@ -292,6 +305,13 @@ class WorkerOutput:
     def pytest_sessionfinish(self) -> None:
         """Hand them to the controller."""
         self._config.workeroutput[_WORKER_DESELECTED] = sorted(self._deselected)  # type: ignore[attr-defined]
+
+
+class _MadeUpReport(pytest.TestReport):
+    @property
+    def count_towards_summary(self) -> bool:
+        """It stands for no test: pytest's closing counts add up to the tests that ran."""
+        return False
 
 
 class _Explanation(TerminalRepr):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_llmops.marker import MARKER, USAGE
-from pytest_llmops.settings import SETTINGS
+from pytest_llmops.settings import SETTINGS, find_pyproject
 
 if TYPE_CHECKING:
     from pytest_llmops.checks import Judge
@@ -31,20 +32,28 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the marker, and what the options ask for."""
     config.addinivalue_line("markers", USAGE)
     config.addinivalue_line("markers", "llm_serial: run this LLM evaluation on its own, never overlapped with others")
-    if any(config.getoption(s.ini) is not None or config.getini(s.ini) for s in SETTINGS) or _environment():
+    settings = None
+    if _is_set_up(config):
         from pytest_llmops.configuration import configuration
 
-        configuration(config)
+        settings = configuration(config)
     from pytest_llmops.controller import Controller, WorkerOutput
 
-    part = WorkerOutput(config) if hasattr(config, "workerinput") else Controller(config)
+    part = WorkerOutput(config) if hasattr(config, "workerinput") else Controller(config, settings)
     config.pluginmanager.register(part, "llmops-controller")
 
 
-def _environment() -> bool:
-    import os
-
-    return any(setting.environment in os.environ for setting in SETTINGS)
+def _is_set_up(config: pytest.Config) -> bool:
+    """Whether a flag, a variable, an ini line or pyproject.toml speaks to this plugin: mistakes there are told now."""
+    if any(config.getoption(s.ini) is not None or config.getini(s.ini) for s in SETTINGS):
+        return True
+    if any(setting.environment in os.environ for setting in SETTINGS):
+        return True
+    file = find_pyproject(config.rootpath)
+    try:
+        return file is not None and b"tool.pytest-llmops" in file.read_bytes()
+    except OSError:
+        return True
 
 
 @pytest.hookimpl(trylast=True)
