@@ -31,7 +31,7 @@ def build(metrics: int, cases: int, trials: int, seed: int, *, replayed: bool) -
             )
             use = CassetteUse(digest=f"{case:06d}{trial:02d}", replayed=1) if replayed else CassetteUse()
             tests.append(
-                TestRecord.model_construct(
+                TestRecord(
                     id=f"{key[:-1]}-trial{trial}]", case=key, trial=trial, measurements=measurements, cassette=use
                 )
             )
