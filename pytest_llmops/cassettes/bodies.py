@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
+import importlib
 import json
 import zlib
 from typing import Any, cast
@@ -58,7 +59,8 @@ def encode(data: bytes, content_type: str, *, exact: bool = False) -> Body | Non
     if text[:1] in "{[" or content_type.startswith("application/json"):
         try:
             document = loads_strict(text)
-            written = compact(document)
+            # A second serialisation costs as much as the parsing: only where its bytes matter, or may not exist.
+            written = compact(document) if exact or "\\ud" in text.lower() else data
         except (ValueError, RecursionError):  # also UnicodeEncodeError, for a lone surrogate
             pass
         else:
@@ -147,7 +149,7 @@ def _brotli(data: bytes) -> bytes | None:
     # The client that asked for br has one of the two installed; we need neither otherwise.
     for name in ("brotli", "brotlicffi"):
         try:
-            module = __import__(name)
+            module = importlib.import_module(name)
         except ImportError:
             continue
         try:
@@ -158,11 +160,16 @@ def _brotli(data: bytes) -> bytes | None:
 
 
 def _zstd(data: bytes) -> bytes | None:
-    try:
-        import zstandard
-    except ImportError:
-        return None
-    try:
-        return cast("bytes", zstandard.ZstdDecompressor().decompressobj().decompress(data))
-    except zstandard.ZstdError:
-        return None
+    # The standard library's from 3.14 on, its backport, which urllib3 and httpx2 use, or what httpx uses.
+    for name in ("compression.zstd", "backports.zstd", "zstandard"):
+        try:
+            module = importlib.import_module(name)
+        except ImportError:
+            continue
+        worker = module.ZstdDecompressor()
+        worker = worker.decompressobj() if name == "zstandard" else worker
+        try:
+            return cast("bytes", worker.decompress(data))
+        except module.ZstdError:
+            return None
+    return None
