@@ -137,17 +137,17 @@ class Tape:
         host = urlsplit(url).hostname or ""
         if route is None and not _matches(host, self.options.record_hosts):
             if self.mode == "none" and not _matches(host, self.options.allowed_hosts):
-                raise self._missed(self._not_ours(method, url, host))
+                raise self.missed(self._not_ours(method, url, host))
             return None
         if self.abandoned:
-            raise self._missed(f"{method} {url}: the test it belongs to was given up")
+            raise self.missed(f"{method} {url}: the test it belongs to was given up")
         request = self._request(method, url, body, content_type, route, key)
         request.sdk = _sdk(user_agent)
         with self._lock:
             number = len(self.transfers) + 1
             hit = None if self.mode in ("all", "live") else self._take(request)
             if hit is None and not self._may_call():
-                raise self._missed(self._describe(request, number))
+                raise self.missed(self._describe(request, number))
             transfer = Transfer(self, request, number, capture, hit)
             self.transfers.append(transfer)
         return transfer
@@ -235,7 +235,8 @@ class Tape:
 
     # -- a request went wrong -------------------------------------------------------------------------------------
 
-    def _missed(self, message: str) -> miss.CassetteMiss:
+    def missed(self, message: str) -> miss.CassetteMiss:
+        """A miss to raise; it is raised once more after the test, for an application that swallows it."""
         error = miss.CassetteMiss(message)
         self.misses.append(error)
         return error

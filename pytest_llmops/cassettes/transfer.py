@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from pytest_llmops.cassettes import bodies
 from pytest_llmops.cassettes.keys import Request
 from pytest_llmops.cassettes.redaction import KEPT_HEADERS
 from pytest_llmops.cassettes.storage import Interaction
+from pytest_llmops.errors import CassetteError
 from pytest_llmops.exchange import Exchange, TransportFailure
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class Playback:
     Args:
         chunks: (bytes, seconds to wait before) in order; waits are 0 unless a replay speed is set.
         delay_s: wait before the response's head.
+        beyond: what to raise where the caller reads on after the chunks, though the recording's caller had stopped.
     """
 
     status: int
@@ -36,6 +38,12 @@ class Playback:
     chunks: list[tuple[bytes, float]]
     failure: TransportFailure | None = None
     delay_s: float = 0.0
+    beyond: Callable[[], BaseException] | None = None
+
+    @property
+    def given_up(self) -> bool:
+        """Whether the recording's caller cancelled the request: an async client waits for its caller to do it again."""
+        return self.failure is not None and self.failure.type == "CancelledError"
 
 
 class Transfer:
@@ -76,6 +84,11 @@ class Transfer:
         self._headers = {str(name).lower(): str(value) for name, value in items}
         self._first_byte = self._now()
 
+    def decoded(self) -> None:
+        """The client undoes the content encoding itself: chunks come without it."""
+        for name in ("content-encoding", "content-length"):
+            self._headers.pop(name, None)
+
     def chunk(self, data: bytes) -> None:
         """A piece of the body has come."""
         if data and self.ended is None:
@@ -85,20 +98,27 @@ class Transfer:
 
     def end(self, *, complete: bool = True) -> None:
         """The body has ended, or the caller stopped reading it (then it counts as whole if its last event came)."""
+        if self._status is None:
+            self.fail(asyncio.CancelledError("the test ended before the answer came"))
         if self.ended is None:
             body = b"".join(self._parts)
             complete = complete or any(mark in body[-600:] for mark in _LAST_EVENTS) or self._length() == len(body)
             self._finish(self._response(body), truncated=not complete)
 
-    def fail(self, error: BaseException) -> None:
+    def fail(self, error: BaseException, *, reason: BaseException | None = None) -> None:
         """The connection failed; what had come of a body is kept with it.
 
         A cancelled request is kept as such; one ended by Ctrl-C or a test's timeout is not an answer and is dropped.
+
+        Args:
+            error: what the client raises.
+            reason: what it wraps, where the client's users look at that: kept as ``MaxRetryError/ReadTimeoutError``.
         """
         if not isinstance(error, (Exception, asyncio.CancelledError)):
             self.ended = time.perf_counter()
         if self.ended is None:
-            failure = {"type": type(error).__name__, "message": str(error)}
+            kind = type(error).__name__ + (f"/{type(reason).__name__}" if reason is not None else "")
+            failure = {"type": kind, "message": str(error if reason is None else reason)}
             body = b"".join(self._parts)
             response = self._response(body) if self._status is not None else {}
             self._finish({**response, "error": failure}, truncated=self._status is not None)
@@ -170,13 +190,26 @@ class Transfer:
         headers = dict(response.get("headers") or {})
         if status in _RETRIED or status >= 500:
             headers["retry-after-ms"] = "1"  # SDKs wait for the provider's sake; a recording needs no rest
+            if "retry-after" in headers:
+                headers["retry-after"] = "0"
         failure = response.get("error")
+        try:
+            body = bodies.decode(response.get("body"), self.tape.name)
+        except CassetteError as error:  # as a miss, which the application cannot take for the provider's error
+            raise self.tape.missed(str(error)) from None
         return Playback(
             status,
             headers,
-            _paced(bodies.decode(response.get("body")), timing, speed),
+            _paced(body, timing, speed),
             TransportFailure(failure["type"], failure["message"]) if failure else None,
             (timing.get("first_byte_ms") or 0.0) / 1000 / speed if speed else 0.0,
+            self._beyond if timing.get("truncated") and not failure else None,
+        )
+
+    def _beyond(self) -> BaseException:
+        return self.tape.missed(
+            f"{self.tape.name!r}: the recording of call {self.number} is cut: its reader stopped there, and this one"
+            f" reads on\n  re-record: {self.tape.command}"
         )
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 from collections.abc import Awaitable, Callable
-from types import ModuleType
-from typing import Any
+from types import ModuleType, SimpleNamespace
+from typing import Any, cast
 from urllib.parse import urlencode
 
 from pytest_llmops.cassettes import scope
+from pytest_llmops.cassettes.clients.played import kind_of
 from pytest_llmops.cassettes.transfer import Playback, Transfer
 
 
@@ -53,6 +55,9 @@ def _request(module: ModuleType, original: Callable[..., Awaitable[Any]]) -> Cal
             transfer.fail(error)
             raise
         transfer.head(response.status, response.headers.items())
+        auto = kwargs.get("auto_decompress")
+        if self.auto_decompress if auto is None else auto:
+            transfer.decoded()
         _tee(module, response, transfer)
         return response
 
@@ -100,20 +105,61 @@ class _Connection:
     """The protocol a StreamReader asks to pause: nothing is behind this one."""
 
     _reading_paused = False
-    connected = False
+    connected = True
 
     def pause_reading(self) -> None: ...
 
     def resume_reading(self, *_args: object, **_kwargs: object) -> None: ...
 
 
-def _reader(module: ModuleType) -> Any:
-    return module.StreamReader(_Connection(), 2**26, loop=asyncio.get_running_loop())
+@functools.cache
+def _reader_class(module: ModuleType) -> Any:
+    class Reader(module.StreamReader):  # type: ignore[name-defined,misc]
+        """A body fed by us. aiohttp's own forgets what has come when it is told of a failure."""
+
+        __slots__ = ("_beyond", "_cancelled", "_failure")
+
+        def __init__(self, cancelled: Callable[[BaseException], None] | None = None) -> None:
+            super().__init__(_Connection(), 2**26, loop=asyncio.get_running_loop())
+            self._failure: BaseException | None = None
+            self._cancelled = cancelled
+            self._beyond: Callable[[], BaseException] | None = None
+
+        def end(self, beyond: Callable[[], BaseException]) -> None:
+            """Raise what `beyond` makes to whoever reads on after what has come."""
+            self._beyond = beyond
+
+        def fail(self, error: BaseException) -> None:
+            """Raise `error` to whoever reads on after what has come."""
+            if self._buffer:
+                self._failure = error
+            else:
+                self.set_exception(error)
+
+        def _read_nowait_chunk(self, n: int) -> Any:
+            data = super()._read_nowait_chunk(n)
+            if self._failure is not None and not self._buffer:
+                self.set_exception(self._failure)
+            return data
+
+        async def _wait(self, func_name: str) -> None:
+            if self._exception is not None:
+                raise self._exception
+            if self._beyond is not None:
+                raise self._beyond()
+            try:
+                await super()._wait(func_name)
+            except asyncio.CancelledError as error:
+                if self._cancelled is not None:
+                    self._cancelled(error)
+                raise
+
+    return Reader
 
 
 def _tee(module: ModuleType, response: Any, transfer: Transfer) -> None:
     """Pump the live body into a reader of our own, noting each chunk as it comes."""
-    live, relay = response.content, _reader(module)
+    live, relay = response.content, _reader_class(module)(transfer.fail)
 
     async def pump() -> None:
         try:
@@ -128,7 +174,7 @@ def _tee(module: ModuleType, response: Any, transfer: Transfer) -> None:
                 transfer.end(complete=False)
             else:
                 transfer.fail(error)
-            relay.set_exception(error)
+            relay.fail(error)
         else:
             transfer.end()
             relay.feed_eof()
@@ -150,23 +196,27 @@ async def _play(
     if playback.delay_s:
         await asyncio.sleep(playback.delay_s)
     if playback.failure is not None and not playback.status:
-        if playback.failure.type == "CancelledError":
-            await asyncio.Event().wait()  # its caller gave up on it, and will again
-        raise _exception(module, playback)
+        if playback.given_up:
+            await asyncio.Event().wait()
+        raise _exception(module, playback, url)
     response = _response(module, session, method, url, headers, playback)
     if kwargs.get("raise_for_status") or (kwargs.get("raise_for_status") is None and session._raise_for_status is True):
         response.raise_for_status()
     return response
 
 
-def _exception(module: ModuleType, playback: Playback) -> Exception:
+def _exception(module: ModuleType, playback: Playback, url: Any) -> Exception:
     assert playback.failure is not None
     name, message = playback.failure.type, playback.failure.message
-    if "Timeout" in name:
-        return module.ServerTimeoutError(message)  # type: ignore[no-any-return]
-    if name == "ServerDisconnectedError":
-        return module.ServerDisconnectedError(message)  # type: ignore[no-any-return]
-    return module.ClientConnectionError(message)  # type: ignore[no-any-return]
+    if name == "TimeoutError":
+        return TimeoutError(message)
+    kind = kind_of(name, module.ClientError, module)
+    if kind is not None and issubclass(kind, module.ClientConnectorError):
+        where = SimpleNamespace(host=url.host, port=url.port, ssl=True, is_ssl=url.scheme == "https")
+        return cast("Exception", kind(where, OSError(0, message)))
+    if kind is None or not issubclass(kind, (module.ClientConnectionError, module.ClientPayloadError)):
+        kind = module.ClientConnectionError
+    return cast("Exception", kind(message))
 
 
 def _response(
@@ -197,24 +247,29 @@ def _response(
     response.version = module.HttpVersion11
     response._headers = CIMultiDictProxy(CIMultiDict(playback.headers))
     response._raw_headers = tuple((k.encode(), v.encode()) for k, v in playback.headers.items())
-    response.content = _reader(module)
+    response.content = _reader_class(module)()
     if any(wait for _, wait in playback.chunks):
-        response._llmops_feed = asyncio.get_running_loop().create_task(_feed(module, response.content, playback))
+        response._llmops_feed = asyncio.get_running_loop().create_task(_feed(module, response.content, playback, url))
     else:
         for part, _ in playback.chunks:
             response.content.feed_data(part)
-        _finish(module, response.content, playback)
+        _finish(module, response.content, playback, url)
     return response
 
 
-async def _feed(module: ModuleType, reader: Any, playback: Playback) -> None:
+async def _feed(module: ModuleType, reader: Any, playback: Playback, url: Any) -> None:
     for part, wait in playback.chunks:
         await asyncio.sleep(wait)
         reader.feed_data(part)
-    _finish(module, reader, playback)
+    _finish(module, reader, playback, url)
 
 
-def _finish(module: ModuleType, reader: Any, playback: Playback) -> None:
+def _finish(module: ModuleType, reader: Any, playback: Playback, url: Any) -> None:
+    if playback.given_up:
+        return  # nothing more comes: its caller gave up waiting, and will again
     if playback.failure is not None:
-        reader.set_exception(module.ClientPayloadError(playback.failure.message))
-    reader.feed_eof()
+        reader.fail(_exception(module, playback, url))
+    elif playback.beyond is not None:
+        reader.end(playback.beyond)
+    else:
+        reader.feed_eof()

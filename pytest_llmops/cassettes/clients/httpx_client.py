@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from pytest_llmops.cassettes import scope
+from pytest_llmops.cassettes.clients.played import kind_of
 from pytest_llmops.cassettes.transfer import Playback, Transfer
 
 
@@ -104,8 +105,8 @@ def _async_handler(module: ModuleType) -> Callable[[Any, Any], Any]:
             return await original(self, request)
         if not transfer.live:
             playback = transfer.playback()
-            if playback.failure is not None and playback.failure.type == "CancelledError":
-                await asyncio.Event().wait()  # its caller gave up on it, and will again
+            if playback.given_up and not playback.status:
+                await asyncio.Event().wait()
             if playback.delay_s:
                 await asyncio.sleep(playback.delay_s)
             return streams.response(playback, request)
@@ -147,7 +148,7 @@ class _Streams:
                     async for part in self._inner:
                         self._transfer.chunk(part)
                         yield part
-                except module.TransportError as error:
+                except (module.TransportError, asyncio.CancelledError) as error:
                     self._transfer.fail(error)
                     raise
                 self._transfer.end()
@@ -176,11 +177,15 @@ class _Streams:
                     if wait:
                         await asyncio.sleep(wait)
                     yield part
+                if self._playback.given_up:
+                    await asyncio.Event().wait()
                 self._broken()
 
             def _broken(self) -> None:
                 if self._playback.failure is not None:
                     raise _failure(module, self._playback, self._request)
+                if self._playback.beyond is not None:
+                    raise self._playback.beyond()
 
         self.tee = Tee
         self._played = Played
@@ -199,8 +204,6 @@ class _Streams:
 
 def _failure(module: ModuleType, playback: Playback, request: Any) -> Exception:
     assert playback.failure is not None
-    kind = getattr(module, playback.failure.type, module.TransportError)
-    if not (isinstance(kind, type) and issubclass(kind, module.TransportError)):
-        kind = module.TransportError
+    kind = kind_of(playback.failure.type, module.TransportError, module) or module.TransportError
     error: Exception = kind(playback.failure.message, request=request)
     return error

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 from pytest_llmops.cassettes import scope
+from pytest_llmops.cassettes.clients.played import answer, kind_of
 from pytest_llmops.cassettes.transfer import Playback, Transfer
+from pytest_llmops.exchange import TransportFailure
 
 _inside: ContextVar[bool] = ContextVar("pytest_llmops_urllib3", default=False)
 """urlopen calls itself for retries and redirects; only the outermost call is the caller's."""
@@ -46,18 +47,20 @@ def _urlopen(module: ModuleType, original: Callable[..., Any]) -> Callable[..., 
         if transfer is None:
             return original(self, method, url, body, headers, *args, **kwargs)
         if not transfer.live:
-            return _play(module, transfer.playback(), method, url, preload=kwargs.get("preload_content", True))
+            return _play(module, self, transfer.playback(), method, url, preload=kwargs.get("preload_content", True))
         plain = {k: v for k, v in dict(headers or self.headers).items() if str(k).lower() != "accept-encoding"}
         token = _inside.set(True)
         try:
             response = original(self, method, url, body, {**plain, "Accept-Encoding": "identity"}, *args, **kwargs)
         except BaseException as error:
-            transfer.fail(error)
+            transfer.fail(error, reason=error.reason if isinstance(error, module.exceptions.MaxRetryError) else None)
             raise
         finally:
             _inside.reset(token)
         transfer.head(response.status, response.headers.items())
         if kwargs.get("preload_content", True):
+            if kwargs.get("decode_content", True):
+                transfer.decoded()
             transfer.chunk(response.data)
             transfer.end()
         else:
@@ -78,8 +81,10 @@ def _tee(module: ModuleType, response: Any, transfer: Transfer) -> None:
     """Watch what is read from a live response, by whichever of its methods; they call one another."""
     depth = 0
 
-    def watched(step: Callable[[], Any]) -> Any:
+    def watched(step: Callable[[], Any], decode: bool | None) -> Any:
         nonlocal depth
+        if depth == 0 and (response.decode_content if decode is None else decode):
+            transfer.decoded()
         depth += 1
         try:
             data = step()
@@ -93,8 +98,8 @@ def _tee(module: ModuleType, response: Any, transfer: Transfer) -> None:
         return data
 
     def reader(method: Callable[..., bytes]) -> Callable[..., bytes]:
-        def read(amt: int | None = None, *args: Any, **kwargs: Any) -> bytes:
-            data: bytes = watched(lambda: method(amt, *args, **kwargs))
+        def read(amt: int | None = None, decode_content: bool | None = None, *args: Any, **kwargs: Any) -> bytes:
+            data: bytes = watched(lambda: method(amt, decode_content, *args, **kwargs), decode_content)
             if depth == 0 and (amt is None or (not data and amt != 0)):
                 transfer.end()
             return data
@@ -104,7 +109,8 @@ def _tee(module: ModuleType, response: Any, transfer: Transfer) -> None:
     def iterator(method: Callable[..., Iterator[bytes]]) -> Callable[..., Iterator[bytes]]:
         def stream(*args: Any, **kwargs: Any) -> Iterator[bytes]:
             parts = method(*args, **kwargs)
-            while (part := watched(lambda: next(parts, None))) is not None:
+            decode = kwargs.get("decode_content", args[1] if len(args) > 1 else None)
+            while (part := watched(lambda: next(parts, None), decode)) is not None:
                 yield part
             if depth == 0:
                 transfer.end()
@@ -128,47 +134,18 @@ def _tee(module: ModuleType, response: Any, transfer: Transfer) -> None:
         setattr(response, name, closer(getattr(response, name)))
 
 
-class _Played(io.RawIOBase):
-    """A recorded body as a file: one chunk a read, at the recorded pace."""
-
-    def __init__(self, module: ModuleType, playback: Playback) -> None:
-        self._module, self._playback = module, playback
-        self._chunks = iter(playback.chunks)
-        self._rest = b""
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int | None = -1) -> bytes:
-        wanted = -1 if size is None else size
-        if wanted < 0:
-            return self._rest + b"".join(iter(self._next, b""))
-        while len(self._rest) < wanted and (part := self._next()):
-            self._rest += part
-        data, self._rest = self._rest[:wanted], self._rest[wanted:]
-        return data
-
-    def _next(self) -> bytes:
-        for part, wait in self._chunks:
-            if wait:
-                time.sleep(wait)
-            return part
-        failure = self._playback.failure
-        if failure is not None:
-            raise self._module.exceptions.ProtocolError(failure.message)
-        return b""
-
-
-def _play(module: ModuleType, playback: Playback, method: str, url: str, *, preload: bool) -> Any:
-    failure = playback.failure
+def _play(module: ModuleType, pool: Any, playback: Playback, method: str, url: str, *, preload: bool) -> Any:
+    failure = _exception(module, pool, playback.failure, url) if playback.failure is not None else None
     if failure is not None and not playback.status:
-        raise _exception(module, failure.type, failure.message, url)
+        raise failure
     if playback.delay_s:
         time.sleep(playback.delay_s)
+    received = answer(playback, failure, method)
     return module.HTTPResponse(
-        body=_Played(module, playback),
-        headers=playback.headers,
+        body=received,
+        headers=list(received.headers.items()),
         status=playback.status,
+        reason=received.reason,
         preload_content=preload,
         decode_content=False,
         request_method=method,
@@ -176,9 +153,19 @@ def _play(module: ModuleType, playback: Playback, method: str, url: str, *, prel
     )
 
 
-def _exception(module: ModuleType, name: str, message: str, url: str) -> Exception:
-    if name in ("ConnectTimeoutError", "ReadTimeoutError"):
-        kind = getattr(module.exceptions, name)
-        error: Exception = kind(None, url, message) if name == "ReadTimeoutError" else kind(None, message)
-        return error
-    return module.exceptions.ProtocolError(message)  # type: ignore[no-any-return]
+def _exception(module: ModuleType, pool: Any, failure: TransportFailure, url: str) -> Exception:
+    names, message = module.exceptions, failure.message
+    outer, _, reason = failure.type.partition("/")
+    if outer == "MaxRetryError":
+        cause = _exception(module, pool, TransportFailure(reason, message), url)
+        return cast("Exception", names.MaxRetryError(pool, url, cause))
+    if outer == "ReadTimeoutError":
+        return cast("Exception", names.ReadTimeoutError(pool, url, message))
+    if outer in ("NewConnectionError", "NameResolutionError"):
+        return cast("Exception", names.NewConnectionError(pool, message))
+    kind = kind_of(outer, names.HTTPError, names) if outer in _PLAIN else None
+    return cast("Exception", (kind or names.ProtocolError)(message))
+
+
+_PLAIN = frozenset({"ConnectTimeoutError", "DecodeError", "SSLError", "ResponseError", "LocationValueError"})
+"""Exceptions made from a message alone."""

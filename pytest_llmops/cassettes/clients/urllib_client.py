@@ -1,15 +1,20 @@
-"""The standard library's ``urllib.request``; a body is read whole before the caller gets it."""
+"""The standard library's ``urllib.request``: the opening of a connection."""
 
 from __future__ import annotations
 
+import builtins
 import http.client
-import io
 import socket
-from collections.abc import Callable, Mapping
+import ssl
+import time
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any, cast
 
 from pytest_llmops.cassettes import scope
+from pytest_llmops.cassettes.clients.played import answer, kind_of
+from pytest_llmops.cassettes.transfer import Playback, Transfer
+from pytest_llmops.exchange import TransportFailure
 
 
 def patches(module: ModuleType) -> list[tuple[Any, str, Any]]:
@@ -37,43 +42,70 @@ def _do_open(module: ModuleType, original: Callable[..., Any]) -> Callable[..., 
         )
         if transfer is None:
             return original(self, http_class, req, **kwargs)
-        if transfer.live:
-            try:
-                live = original(self, http_class, req, **kwargs)
-                transfer.head(live.status, live.headers.items())
-                body = live.read()
-            except BaseException as error:
-                transfer.fail(error)
-                raise
-            transfer.chunk(body)
-            transfer.end()
-            return _response(req, live.status, dict(live.headers.items()), body)
-        playback = transfer.playback()
-        if playback.failure is not None:
-            raise module.URLError(ConnectionError(playback.failure.message))
-        return _response(req, playback.status, playback.headers, b"".join(part for part, _ in playback.chunks))
+        if not transfer.live:
+            return _play(module, req, transfer.playback())
+        try:
+            response = original(self, http_class, req, **kwargs)
+        except BaseException as error:
+            reason = error.reason if isinstance(error, module.URLError) else None
+            transfer.fail(error, reason=reason if isinstance(reason, Exception) else None)
+            raise
+        transfer.head(response.status, response.headers.items())
+        _tee(response, transfer)
+        return response
 
     return do_open
 
 
-def _response(req: Any, status: int, headers: Mapping[str, str], body: bytes) -> http.client.HTTPResponse:
-    lines = [f"HTTP/1.1 {status} {http.client.responses.get(status, '')}"]
-    framing = ("transfer-encoding", "content-length", "connection")
-    lines += [f"{name}: {value}" for name, value in headers.items() if name.lower() not in framing]
-    lines.append(f"content-length: {len(body)}")
-    raw = "\r\n".join(lines).encode("latin-1", "replace") + b"\r\n\r\n" + body
-    response = http.client.HTTPResponse(cast("socket.socket", _Received(raw)), method=req.get_method())
-    response.begin()
+def _tee(response: http.client.HTTPResponse, transfer: Transfer) -> None:
+    """Watch what is read from a live response, by whichever of its methods; they call one another."""
+    depth = 0
+
+    def watched(method: Callable[..., Any]) -> Callable[..., Any]:
+        def read(*args: Any, **kwargs: Any) -> Any:
+            nonlocal depth
+            depth += 1
+            try:
+                data = method(*args, **kwargs)
+            except (OSError, http.client.HTTPException) as error:
+                transfer.fail(error)
+                raise
+            finally:
+                depth -= 1
+            if depth == 0:
+                transfer.chunk(bytes(args[0][:data]) if isinstance(data, int) else data)
+                if response.isclosed():
+                    transfer.end(complete=not response.length)
+            return data
+
+        return read
+
+    def close(method: Callable[[], None] = response.close) -> None:
+        method()
+        transfer.end(complete=False)
+
+    for name in ("read", "read1", "readinto", "readline"):
+        setattr(response, name, watched(getattr(response, name)))
+    response.close = close  # type: ignore[method-assign]
+
+
+def _play(module: ModuleType, req: Any, playback: Playback) -> http.client.HTTPResponse:
+    failure = _exception(module, playback.failure) if playback.failure is not None else None
+    if failure is not None and not playback.status:
+        raise failure
+    if playback.delay_s:
+        time.sleep(playback.delay_s)
+    response = answer(playback, failure, req.get_method())
     response.url = req.full_url
     response.msg = response.reason  # type: ignore[assignment]  # as urllib's own do_open leaves it
     return response
 
 
-class _Received:
-    """A connection whose answer has come already."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    def makefile(self, *_args: object, **_kwargs: object) -> io.BytesIO:
-        return io.BytesIO(self._data)
+def _exception(module: ModuleType, failure: TransportFailure) -> Exception:
+    outer, _, reason = failure.type.partition("/")
+    if outer == "URLError":
+        return cast("Exception", module.URLError(_exception(module, TransportFailure(reason, failure.message))))
+    if outer == "IncompleteRead":
+        return http.client.IncompleteRead(b"")
+    kind = kind_of(outer, OSError, builtins, socket, ssl) or kind_of(outer, http.client.HTTPException, http.client)
+    return cast("Exception", (kind or ConnectionError)(failure.message))
