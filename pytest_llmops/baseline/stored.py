@@ -40,7 +40,7 @@ class CaseBaseline:
 
     Args:
         samples: metric to one value a trial, None where that trial has none.
-        digests: 8 hex digits of each trial's recording, None where it made no call.
+        digests: 8 hex digits of each trial's recording, None where it made no call; empty where none made any.
         dataset_fingerprint: hash of the dataset case; a differing one makes it another case.
     """
 
@@ -185,9 +185,10 @@ def _case(trials: list[TestRecord]) -> CaseBaseline:
         if any(value is not None for value in values):
             samples[name] = [None if value is None else significant(value) for value in values]
     last = trials[-1]
+    digests = [short_digest(trial.cassette.digest) for trial in trials]
     return CaseBaseline(
         samples,
-        [short_digest(trial.cassette.digest) for trial in trials],
+        digests if any(digests) else [],
         last.group,
         last.dataset_fingerprint,
         last.threshold,
