@@ -222,6 +222,7 @@ class Evaluation:
             yield result
         except Exception as error:
             result.error = error
+            self.error = self.error or f"{type(error).__name__}: {error}".strip().split("\n")[0][:300]
             raise
         finally:
             # Another context may end the block (an async fixture); its variable is another one then.

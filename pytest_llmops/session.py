@@ -80,14 +80,16 @@ class ItemSession:
 
     # -- one item ---------------------------------------------------------------------------------------------------
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, Any, Any]:
-        """Open the item's tape before its fixtures are set up. A rerun of the item starts here anew."""
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Open the item's tape before its fixtures are set up. A rerun of the item starts here anew.
+
+        No wrapper: one that raises before it yields keeps those inside it from being set up, and they fail later.
+        """
         marker = item.get_closest_marker(MARKER)
         if marker is not None:
             with _clean_failures():
                 self._start(item, parse(marker.args, marker.kwargs))
-        return (yield)
 
     def _start(self, item: pytest.Item, spec: MarkerSpec) -> None:
         trial = naming.trial_of(item)
@@ -166,17 +168,17 @@ class ItemSession:
         evaluation = running.evaluation
         try:
             yield
-        except TypeError as error:
-            if evaluation.unpriced and _TYPE_ERROR in f"{error} and ":
-                raise _UnknownCost(price_advice(evaluation.unpriced)).with_traceback(error.__traceback__) from None
-            raise
-        except Exception:
-            self._measure(running, failed=True)
+        except (Exception, pytest.fail.Exception) as error:
             if evaluation.tape.misses:
                 raise evaluation.tape.misses[0] from None
+            self._measure(running, failed=True)
+            if isinstance(error, TypeError) and evaluation.unpriced and _TYPE_ERROR in f"{error} and ":
+                raise _UnknownCost(price_advice(evaluation.unpriced)).with_traceback(error.__traceback__) from None
             raise
-        self._measure(running, failed=False)
         if evaluation.tape.misses:
+            raise evaluation.tape.misses[0]
+        self._measure(running, failed=False)
+        if evaluation.tape.misses:  # the judges' own
             raise evaluation.tape.misses[0]
 
     def _measure(self, running: _Running, *, failed: bool) -> None:
@@ -218,16 +220,18 @@ class ItemSession:
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Note each phase's outcome; put the item's record on the last report, as JSON for xdist's sake."""
+        if call.excinfo is not None and isinstance(call.excinfo.value, LlmopsError):
+            _end_at_the_caller(call.excinfo.value)
         report = yield
         running = self._running.get(item.nodeid)
         if running is None:
             if report.when == "setup" and item.get_closest_marker(MARKER) is not None and report.failed:
-                vars(report)["llmops"] = self._record_of_unstarted(item, report).model_dump_json(exclude_none=True)
+                vars(report)["llmops"] = self._record_of_unstarted(item, report).model_dump_json(exclude_defaults=True)
             return report
         self._note(running, report, call)
         if report.when == "teardown":
             record = self._record(item, running)
-            vars(report)["llmops"] = record.model_dump_json(exclude_none=True)
+            vars(report)["llmops"] = record.model_dump_json(exclude_defaults=True)
             del self._running[item.nodeid]
         return report
 
@@ -265,7 +269,7 @@ class ItemSession:
             group=case.group if case else None,
             trial=running.trial.index,
             outcome=running.outcome,
-            error=running.error,
+            error=running.error or evaluation.error,
             duration_s=round(running.duration_s, 4),
             threshold=running.spec.threshold,
             gate=list(running.spec.gate) if isinstance(running.spec.gate, tuple) else running.spec.gate,
@@ -337,7 +341,19 @@ def _clean_failures() -> Iterator[None]:
     try:
         yield
     except LlmopsError as error:
-        pytest.fail(str(error), pytrace=False)
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
+
+
+def _end_at_the_caller(error: LlmopsError) -> None:
+    """End the traceback of a user's mistake at the user's own line."""
+    last, entry = None, error.__traceback__
+    while entry is not None:
+        module = entry.tb_frame.f_globals.get("__name__", "")
+        if module != "contextlib" and not module.startswith("pytest_llmops."):
+            last = entry
+        entry = entry.tb_next
+    if last is not None:
+        last.tb_next = None
 
 
 def _set_placeholders() -> list[str]:
