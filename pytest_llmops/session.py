@@ -23,13 +23,12 @@ from pytest_llmops.configuration import Configuration
 from pytest_llmops.errors import JudgeError, LlmopsError, SettingsError
 from pytest_llmops.evaluation import Evaluation, price_advice
 from pytest_llmops.marker import MARKER, MarkerSpec, Trial, parse
-from pytest_llmops.records import CassetteUse, Measurement, Outcome, TestRecord
+from pytest_llmops.records import CassetteUse, Measurement, Outcome, TestRecord, to_json
 
 if TYPE_CHECKING:
     from pytest_llmops.checks import Judge
 
 PLACEHOLDER = "replay-needs-no-key"
-_TYPE_ERROR = "'NoneType' and "
 
 
 @dataclass
@@ -65,8 +64,9 @@ class ItemSession:
             ignored_fields=IGNORED_FIELDS | frozenset(project.ignore_fields),
             scrub=Scrubber(project.scrub, project.scrub_fields),
             orphans=naming.Orphans(config).find,
+            folder=f"{config.invocation_params.dir}{os.sep}",
         )
-        self._interception = Interception()
+        self._interception = Interception(guard=configuration.record == "none")
         self._interception.install()
 
     def pytest_unconfigure(self) -> None:
@@ -172,8 +172,8 @@ class ItemSession:
             if evaluation.tape.misses:
                 raise evaluation.tape.misses[0] from None
             self._measure(running, failed=True)
-            if isinstance(error, TypeError) and evaluation.unpriced and _TYPE_ERROR in f"{error} and ":
-                raise _UnknownCost(price_advice(evaluation.unpriced)).with_traceback(error.__traceback__) from None
+            if isinstance(error, TypeError) and (calls := evaluation.unknown_cost(error)):
+                raise _UnknownCost(price_advice(calls)).with_traceback(error.__traceback__) from None
             raise
         if evaluation.tape.misses:
             raise evaluation.tape.misses[0]
@@ -226,12 +226,12 @@ class ItemSession:
         running = self._running.get(item.nodeid)
         if running is None:
             if report.when == "setup" and item.get_closest_marker(MARKER) is not None and report.failed:
-                vars(report)["llmops"] = self._record_of_unstarted(item, report).model_dump_json(exclude_defaults=True)
+                vars(report)["llmops"] = to_json(self._record_of_unstarted(item, report), exclude_defaults=True)
             return report
         self._note(running, report, call)
         if report.when == "teardown":
             record = self._record(item, running)
-            vars(report)["llmops"] = record.model_dump_json(exclude_defaults=True)
+            vars(report)["llmops"] = to_json(record, exclude_defaults=True)
             del self._running[item.nodeid]
         return report
 

@@ -42,6 +42,7 @@ class TapeOptions:
         id_patterns: renamed by order in the second tier of matching.
         orphans: recordings of tests that no longer exist, for a renamed one to find.
         replay_speed: 1 plays streams at their recorded pace, 0 at once.
+        folder: with a closing slash; cassettes below it are named relative to it in messages.
     """
 
     hosts: Mapping[str, str] = field(default_factory=dict)
@@ -52,6 +53,7 @@ class TapeOptions:
     scrub: redaction.Scrubber = field(default_factory=redaction.Scrubber)
     orphans: Callable[[Path], Iterator[list[Interaction]]] = no_orphans
     replay_speed: float = 0.0
+    folder: str = ""
 
 
 class Tape:
@@ -135,8 +137,8 @@ class Tape:
         """
         route = providers.detect(method, url, body, hosts=self.options.hosts)
         host = urlsplit(url).hostname or ""
-        if route is None and not _matches(host, self.options.record_hosts):
-            if self.mode == "none" and not _matches(host, self.options.allowed_hosts):
+        if route is None and not host_matches(host, self.options.record_hosts):
+            if self.mode == "none" and not host_matches(host, self.options.allowed_hosts):
                 raise self.missed(self._not_ours(method, url, host))
             return None
         if self.abandoned:
@@ -260,10 +262,8 @@ class Tape:
         """The cassette's path as a reader would type it."""
         if self.path is None:
             return "(live)"
-        try:
-            return str(self.path.relative_to(Path.cwd()))
-        except ValueError:
-            return str(self.path)
+        path = str(self.path)
+        return path.removeprefix(self.options.folder) if self.options.folder else path
 
     # -- a request is done ----------------------------------------------------------------------------------------
 
@@ -367,7 +367,8 @@ def _in_order(transfers: list[Transfer]) -> list[Interaction]:
     return [t.interaction for t in ordered if t.interaction is not None]
 
 
-def _matches(host: str, patterns: Iterable[str]) -> bool:
+def host_matches(host: str, patterns: Iterable[str]) -> bool:
+    """Whether a host is among names and patterns; ``all`` stands for every one."""
     return any(pattern == "all" or fnmatch(host, pattern) for pattern in patterns)
 
 

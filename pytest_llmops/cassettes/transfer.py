@@ -73,6 +73,16 @@ class Transfer:
         self._marks: list[tuple[int, float]] = []
 
     @property
+    def status(self) -> int | None:
+        """The HTTP status of a live answer; None where none has come."""
+        return self._status
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """All headers of a live answer, names in lower case."""
+        return self._headers
+
+    @property
     def live(self) -> bool:
         """Whether this request went to the provider."""
         return self.hit is None

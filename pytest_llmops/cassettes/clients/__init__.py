@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
+from pytest_llmops.cassettes import guard
 from pytest_llmops.cassettes.clients import aiohttp_client, httpx_client, urllib3_client, urllib_client
 
 Patch = tuple[Any, str, Any]
@@ -30,18 +31,27 @@ PATCHES: dict[str, Callable[[ModuleType], list[Patch]]] = {
 
 
 class Interception(importlib.abc.MetaPathFinder):
-    """Patches the clients that are imported, now and later, until `uninstall`."""
+    """Patches the clients that are imported, now and later, until `uninstall`.
 
-    def __init__(self) -> None:
+    Args:
+        guard: also refuse what is not HTTP on replay (`cassettes.guard`).
+    """
+
+    def __init__(self, *, guard: bool = False) -> None:
+        self._guard = guard
         self._undo: list[Patch] = []
         self._pending: set[str] = set()
 
     def install(self) -> None:
         """Patch what is imported already, and watch for the rest."""
-        for name in PATCHES:
+        self._patches = dict(PATCHES)
+        if self._guard:
+            self._patches["grpc"] = guard.grpc_patches
+            self._apply(guard.patches())
+        for name in self._patches:
             module = sys.modules.get(name)
             if module is not None:
-                self._patch(name, module)
+                self._apply(self._patches[name](module))
             else:
                 self._pending.add(name)
         sys.meta_path.insert(0, self)
@@ -52,11 +62,14 @@ class Interception(importlib.abc.MetaPathFinder):
             sys.meta_path.remove(self)
         while self._undo:
             owner, attribute, original = self._undo.pop()
-            setattr(owner, attribute, original)
+            if original is None:  # it was inherited
+                delattr(owner, attribute)
+            else:
+                setattr(owner, attribute, original)
 
-    def _patch(self, name: str, module: ModuleType) -> None:
-        for owner, attribute, replacement in PATCHES[name](module):
-            self._undo.append((owner, attribute, owner.__dict__[attribute]))
+    def _apply(self, patches: list[Patch]) -> None:
+        for owner, attribute, replacement in patches:
+            self._undo.append((owner, attribute, owner.__dict__.get(attribute)))
             setattr(owner, attribute, replacement)
 
     def find_spec(
@@ -70,7 +83,7 @@ class Interception(importlib.abc.MetaPathFinder):
         if spec is None or spec.loader is None:
             self._pending.add(fullname)
             return None
-        spec.loader = _Loader(spec.loader, lambda module: self._patch(fullname, module))
+        spec.loader = _Loader(spec.loader, lambda module: self._apply(self._patches[fullname](module)))
         return spec
 
 

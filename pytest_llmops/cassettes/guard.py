@@ -1,0 +1,95 @@
+"""On replay nothing leaves the machine, HTTP or not: sockets, name look-ups and gRPC channels of a test are refused.
+
+What the HTTP clients send is answered by the tape before it comes to a socket; what comes here speaks something else,
+or is a client nobody intercepts.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from pytest_llmops.cassettes import scope
+from pytest_llmops.cassettes.tape import LOOPBACK, Tape, host_matches
+
+_resolved: set[str] = set()
+"""Addresses that look-ups of allowed names gave."""
+
+
+def patches() -> list[tuple[Any, str, Any]]:
+    """What replaces connecting and looking up names."""
+    return [
+        (socket.socket, "connect", _connect("connect", socket.socket.connect)),
+        (socket.socket, "connect_ex", _connect("connect_ex", socket.socket.connect_ex)),
+        (socket, "getaddrinfo", _getaddrinfo(socket.getaddrinfo)),
+    ]
+
+
+def grpc_patches(module: ModuleType) -> list[tuple[Any, str, Any]]:
+    """What replaces the making of channels: gRPC's sockets are not Python's."""
+    found: list[tuple[Any, str, Any]] = []
+    for owner in (module, getattr(module, "aio", None)):
+        for name in ("insecure_channel", "secure_channel"):
+            if hasattr(owner, name):
+                found.append((owner, name, _channel(getattr(owner, name))))
+    return found
+
+
+def _tape() -> Tape | None:
+    tape = scope.current()
+    return tape if tape is not None and tape.mode == "none" else None
+
+
+def _refuse_unless_allowed(tape: Tape, host: str, what: str) -> None:
+    if host in _resolved or host_matches(host, tape.options.allowed_hosts):
+        return
+    try:
+        if ipaddress.ip_address(host).is_loopback:
+            return
+    except ValueError:
+        pass
+    raise tape.missed(
+        f"{what} to {host}: nothing leaves the machine on replay, and only HTTP can be recorded\n"
+        f"  let it through: llm_allowed_hosts = {host}"
+    )
+
+
+def _connect(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+    def connect(self: socket.socket, address: Any) -> Any:
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            tape = _tape()
+            if tape is not None:
+                _refuse_unless_allowed(tape, str(address[0]), f"a connection (port {address[1]})")
+        return original(self, address)
+
+    connect.__name__ = name
+    return connect
+
+
+def _getaddrinfo(original: Callable[..., Any]) -> Callable[..., Any]:
+    def getaddrinfo(host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
+        tape = _tape()
+        if tape is None or host is None:
+            return original(host, port, *args, **kwargs)
+        name = host.decode() if isinstance(host, bytes) else str(host)
+        _refuse_unless_allowed(tape, name, "a connection")
+        found = original(host, port, *args, **kwargs)
+        if not host_matches(name, LOOPBACK):
+            _resolved.update(str(entry[4][0]) for entry in found)
+        return found
+
+    return getaddrinfo
+
+
+def _channel(original: Callable[..., Any]) -> Callable[..., Any]:
+    def channel(target: str, *args: Any, **kwargs: Any) -> Any:
+        tape = _tape()
+        if tape is not None and not target.startswith(("unix:", "unix-abstract:")):
+            host = target.rpartition("/")[2].rpartition(":")[0].strip("[]") or target
+            _refuse_unless_allowed(tape, host, "a gRPC channel")
+        return original(target, *args, **kwargs)
+
+    return channel
