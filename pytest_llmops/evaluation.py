@@ -87,8 +87,7 @@ class Result:
     def cost_usd(self) -> float | None:
         """Sum over the calls in USD; None if any call's price is unknown."""
         cost = cast("float | None", _sum(self.calls, "cost_usd"))
-        if cost is None:
-            self._evaluation.unpriced = [c for c in self.calls if c.cost_usd is None and _billed(c)]
+        self._evaluation.unpriced |= cost is None
         return cost
 
     @property
@@ -164,9 +163,12 @@ class Evaluation:
     store_text: bool = True
     results: list[Result] = field(default_factory=list)
     measurements: dict[str, Measurement] = field(default_factory=dict)
-    unpriced: list[Call] = field(default_factory=list)
+    unpriced: bool = False
     error: str | None = None
     _read: dict[int, tuple[Exchange, Call | None]] = field(default_factory=dict)
+
+    def __repr__(self) -> str:  # pytest shows a failed test's arguments
+        return f"<llm_eval of {self.tape.test}: {len(self.calls)} calls>"
 
     def run(self, func: Callable[..., Any], /, *args: Any, name: str | None = None, **kwargs: Any) -> Result:
         """Call the application and capture what it asks of providers.
@@ -278,13 +280,23 @@ class Evaluation:
             tags: kept with the measurement.
         """
         where = f"llm_eval.record({name!r}, …)"
-        if name in BUILTIN_METRICS or not name:
+        if not isinstance(name, str) or not name.strip():
+            raise SettingsError(f"{where}: expected a name for the metric.")
+        if name.partition("#")[0] in BUILTIN_METRICS:
             raise SettingsError(f"{where}: the name is taken by a built-in metric; choose another.")
         if direction not in DIRECTIONS:
             raise SettingsError(f"{where}: direction {direction!r}.{did_you_mean(str(direction), DIRECTIONS)}")
+        if not isinstance(unit, str | None):
+            raise SettingsError(f"{where}: unit {unit!r} is no text.")
+        if tags is not None and not (
+            isinstance(tags, dict) and all(isinstance(w, str) for kv in tags.items() for w in kv)
+        ):
+            raise SettingsError(f"{where}: tags {tags!r}: expected texts by name, for example {{'lang': 'pt'}}.")
         try:
+            if isinstance(value, str):
+                raise TypeError
             number = None if value is None else float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise SettingsError(f"{where}: the value {value!r} is no number.") from None
         if number is not None and not math.isfinite(number):
             raise SettingsError(f"{where}: the value is {number}; record None where there is no number.")
@@ -297,6 +309,15 @@ class Evaluation:
             unit=unit,
             tags=tags,
         )
+
+    def unknown_cost(self, error: TypeError) -> list[Call]:
+        """The calls whose unknown cost a test computed with, where that is what `error` is about."""
+        if "NoneType" not in str(error):
+            return []
+        line = _failing_line(error).lower()
+        if "cost" not in line and not (self.unpriced and not any(word in line for word in _OTHERS_THAT_MAY_BE_NONE)):
+            return []
+        return [call for call in self.calls if call.cost_usd is None and _billed(call)]
 
     def _free(self, name: str) -> str:
         if name not in self.measurements:
@@ -433,6 +454,18 @@ def price_advice(calls: Sequence[Call]) -> str:
         for n in names
     )
     return f"the price of {', '.join(names)} is unknown; add it to pyproject.toml:\n{table}"
+
+
+_OTHERS_THAT_MAY_BE_NONE = ("ttft", "latency", "tokens", "text", "output")
+
+
+def _failing_line(error: BaseException) -> str:
+    import linecache
+
+    entry = error.__traceback__
+    while entry is not None and entry.tb_next is not None:
+        entry = entry.tb_next
+    return linecache.getline(entry.tb_frame.f_code.co_filename, entry.tb_lineno) if entry is not None else ""
 
 
 def _billed(call: Call) -> bool:

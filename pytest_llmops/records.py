@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticSerializationError
 
 from pytest_llmops.exchange import Role
 from pytest_llmops.registry import Direction, MetricKind
@@ -279,3 +281,26 @@ class RunRecord(Record):
     """Cases left out of this run on purpose (``-k``, ``--lf``): not missing from it."""
     metrics: dict[str, MetricSummary] = Field(default_factory=dict)
     comparison: Comparison | None = None
+
+
+def to_json(record: Record, *, exclude_defaults: bool = False) -> str:
+    """A record as JSON; what JSON cannot hold (a lone surrogate, an object of the user's) is replaced."""
+    try:
+        return record.model_dump_json(by_alias=True, exclude_defaults=exclude_defaults)
+    except PydanticSerializationError:
+        plain = _plain(record.model_dump(by_alias=True, exclude_defaults=exclude_defaults))
+        return json.dumps(plain, ensure_ascii=False, separators=(",", ":"))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, dict):
+        return {_plain(str(key)): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return value if value is None or isinstance(value, bool | int) else repr(value)
