@@ -115,7 +115,7 @@ class _Connection:
 @functools.cache
 def _reader_class(module: ModuleType) -> Any:
     class Reader(module.StreamReader):  # type: ignore[name-defined,misc]
-        """A body fed by us. aiohttp's own forgets what has come when it is told of a failure."""
+        """A body fed by us. aiohttp's own forgets what has come, unread, when it is told of a failure."""
 
         __slots__ = ("_beyond", "_cancelled", "_failure")
 
@@ -135,6 +135,10 @@ def _reader_class(module: ModuleType) -> Any:
                 self._failure = error
             else:
                 self.set_exception(error)
+
+        def _read_nowait(self, n: int) -> Any:
+            # "All that has come" is a chunk a time, as it was when they came one by one.
+            return self._read_nowait_chunk(n) if n == -1 and self._buffer else super()._read_nowait(n)
 
         def _read_nowait_chunk(self, n: int) -> Any:
             data = super()._read_nowait_chunk(n)
