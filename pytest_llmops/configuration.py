@@ -29,6 +29,8 @@ class Configuration:
     Args:
         base: the folder that relative paths given on the command line start from.
         trials: overrides every marker's; None: each its own.
+        concurrency: evaluations that may overlap in one process.
+        timeout: seconds for the body of an evaluation; None: no limit.
     """
 
     base: Path
@@ -41,6 +43,9 @@ class Configuration:
     inconclusive: Literal["pass", "fail"]
     alpha: float
     trials: int | None
+    concurrency: int
+    concurrency_report: bool
+    timeout: float | None
     json: Path | None
     judge: str | None
     store_text: bool
@@ -93,6 +98,9 @@ def _resolved(config: pytest.Config) -> Configuration:
         inconclusive=given["inconclusive"] or "pass",
         alpha=given["alpha"] or 0.05,
         trials=given["trials"],
+        concurrency=given["concurrency"] or 1,
+        concurrency_report=bool(given["concurrency_report"]),
+        timeout=given["timeout"],
         json=path("json"),
         judge=given["judge"],
         store_text=given["store_text"] is not False,

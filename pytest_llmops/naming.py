@@ -101,6 +101,7 @@ class Orphans:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._loaded: dict[Path, list[Interaction]] = {}
+        self._of_folder: dict[Path, list[Path]] = {}
 
     def find(self, cassette: Path) -> Iterator[list[Interaction]]:
         """The orphaned recordings near a cassette that does not exist itself."""
@@ -111,9 +112,16 @@ class Orphans:
                 f for f in sorted(root.iterdir()) if f.is_dir() and f != cassette.parent and not self._module_exists(f)
             ]
         for folder in folders:
-            for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
-                if self._is_orphan(path):
-                    yield self._interactions(path)
+            for path in self._orphans_of(folder):
+                yield self._interactions(path)
+
+    def _orphans_of(self, folder: Path) -> list[Path]:
+        """Looked up once: what this session records belongs to its tests."""
+        known = self._of_folder.get(folder)
+        if known is None:
+            paths = sorted(folder.glob("*.json")) if folder.is_dir() else []
+            known = self._of_folder[folder] = [path for path in paths if self._is_orphan(path)]
+        return known
 
     def _interactions(self, path: Path) -> list[Interaction]:
         if path not in self._loaded:

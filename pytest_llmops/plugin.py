@@ -80,11 +80,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _item_session(config: pytest.Config) -> ItemSession:
     plugin: ItemSession | None = config.pluginmanager.get_plugin("llmops-items")
     if plugin is None:
+        from pytest_llmops import concurrency
         from pytest_llmops.configuration import configuration
         from pytest_llmops.session import ItemSession
 
         plugin = ItemSession(config, configuration(config))
         config.pluginmanager.register(plugin, "llmops-items")
+        concurrency.configure(config, configuration(config))
     return plugin
 
 

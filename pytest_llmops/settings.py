@@ -51,6 +51,23 @@ def _trials(text: str) -> int:
     return value
 
 
+def _above_zero(kind: type[int] | type[float], noun: str) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            raise ValueError(f"{text!r} is not a {noun}") from None
+        if not 0 < value < math.inf:
+            raise ValueError(f"{text!r} is not above 0")
+        return value
+
+    return parse
+
+
+_count = _above_zero(int, "whole number")
+_amount = _above_zero(float, "number")
+
+
 def _hosts(text: str) -> tuple[str, ...]:
     return tuple(text.replace(",", " ").split())
 
@@ -127,6 +144,19 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("alpha", _share, "family-wise error rate of the gate (default .05)", metavar="F"),
     Setting("trials", _trials, "trials of every case, over the marker's", metavar="N"),
+    Setting(
+        "concurrency",
+        _count,
+        "overlap up to N LLM evaluations in each process while they wait for their provider (default 1)",
+        metavar="N",
+    ),
+    Setting(
+        "concurrency_report",
+        _flag,
+        "say which evaluations ran on their own under --llm-concurrency, and why",
+        switch=True,
+    ),
+    Setting("timeout", _amount, "fail an evaluation whose body takes longer than SECONDS", metavar="SECONDS"),
     Setting("json", str, "write the run record to FILE", metavar="FILE"),
     Setting("judge", str, "judge model, as provider:model", metavar="MODEL"),
     Setting(

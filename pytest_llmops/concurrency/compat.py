@@ -1,0 +1,292 @@
+"""Everything taken from pytest's and xdist's private parts, and whether it is all there."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from threading import RLock
+from typing import Any
+
+import pytest
+from _pytest import capture, fixtures, logging, runner
+from _pytest.assertion import util as assertion
+from _pytest.fixtures import resolve_fixture_function
+from _pytest.nodes import Node
+from _pytest.runner import SetupState, call_and_report, check_interactive_exception
+
+__all__ = ["call_and_report", "check_interactive_exception", "resolve_fixture_function"]
+
+# Names that these functions are known to use; where one is gone, so is what is built on it here.
+_USED: tuple[tuple[str, Callable[..., Any], tuple[str, ...]], ...] = (
+    ("the session's setup state", runner.pytest_sessionstart, ("_setupstate",)),
+    ("SetupState.stack", SetupState.__init__, ("stack",)),
+    ("SetupState.setup", SetupState.setup, ("listchain", "stack")),
+    ("SetupState.teardown_exact", SetupState.teardown_exact, ("listchain", "stack", "popitem")),
+    ("an item's request", runner.runtestprotocol, ("_request", "_initrequest", "funcargs")),
+    ("FixtureRequest", fixtures.FixtureRequest.__init__, ("_pyfuncitem", "_arg2fixturedefs")),
+    ("FixtureRequest._get_active_fixturedef", fixtures.FixtureRequest._get_active_fixturedef, ("_arg2fixturedefs",)),
+    ("FixtureDef", fixtures.FixtureDef.__init__, ("cached_result", "_finalizers")),
+    ("output capture", capture.SysCaptureBase.__init__, ("tmpfile", "_old")),
+    ("logging", logging.LoggingPlugin.__init__, ("caplog_handler", "report_handler", "log_level")),
+    ("pytest_fixture_setup", fixtures.pytest_fixture_setup, ("argnames", "cached_result")),
+)
+_LOG_HANDLERS = ("caplog_handler", "report_handler", "log_file_handler", "log_cli_handler")
+
+
+def problem() -> str | None:
+    """The first private name that is not as known here; None where overlapping can work."""
+    for what, function, names in _USED:
+        if not set(names) <= _names(function):
+            return what
+    if SetupState().stack != {}:
+        return "SetupState.stack"
+    if not hasattr(warnings, "_showwarnmsg") or not hasattr(warnings, "_showwarnmsg_impl"):
+        return "the warnings module"
+    return None if hasattr(assertion, "_reprcompare") else "assertion explanations"
+
+
+def _names(function: Callable[..., Any]) -> set[str]:
+    code = function.__code__
+    inner = [const for const in code.co_consts if hasattr(const, "co_names")]
+    return {*code.co_names, *(name for part in inner for name in part.co_names)}
+
+
+# -- setup and teardown of several items -------------------------------------------------------------------------------
+
+
+class SetupTree(SetupState):
+    """A setup state that may hold several items at once: they share their parents, with one list of finalizers each.
+
+    `held` are the items that must stay set up, whatever else is torn down.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: set[pytest.Item] = set()
+        self._lock = RLock()  # a test may add finalizers from its thread
+
+    def setup(self, item: pytest.Item) -> None:
+        """Set up what is missing of an item's chain."""
+        __tracebackhide__ = True
+        chain = item.listchain()
+        with self._lock:
+            others = {node: state for node, state in self.stack.items() if node not in chain}
+            self.stack = {node: self.stack[node] for node in chain if node in self.stack}
+        try:
+            super().setup(item)
+        finally:
+            with self._lock:
+                self.stack = {**others, **self.stack}
+
+    def addfinalizer(self, finalizer: Callable[[], object], node: Node) -> None:
+        """Attach a finalizer to an active node."""
+        with self._lock:
+            super().addfinalizer(finalizer, node)
+
+    def teardown_exact(self, nextitem: pytest.Item | None) -> None:
+        """Tear down what neither `nextitem` nor a held item needs."""
+        needed: set[Any] = {*(nextitem.listchain()[:-1] if nextitem is not None else ()), *self.held}
+        for parent in {item.parent for item in self.held}:
+            needed.update(parent.listchain() if parent is not None else ())
+        with self._lock:
+            kept = [node for node in self.stack if node in needed]
+            self.stack = {node: self.stack[node] for node in [*kept, *(n for n in self.stack if n not in needed)]}
+        # What is kept stands first, as the chain of one item that comes next.
+        super().teardown_exact(_Chain(kept) if kept else None)  # type: ignore[arg-type]
+
+    def finalizers(self, node: Node) -> int:
+        """How many finalizers an active node has: its own teardown, and those of fixtures."""
+        return len(self.stack[node][0])
+
+
+class _Chain:
+    def __init__(self, nodes: list[Any]) -> None:
+        self._nodes = nodes
+
+    def listchain(self) -> list[Any]:
+        return self._nodes
+
+
+@contextmanager
+def setup_tree(session: pytest.Session) -> Iterator[SetupTree]:
+    """Replace the session's setup state, which must be empty."""
+    serial = session._setupstate
+    assert not serial.stack
+    session._setupstate = tree = SetupTree()
+    try:
+        yield tree
+    finally:
+        # An interrupted run is torn down by pytest after this, so the tree stays where it still holds something.
+        if not tree.stack:
+            session._setupstate = serial
+
+
+def request_item(request: pytest.FixtureRequest) -> pytest.Item:
+    """The item that a fixture of any scope is being set up for."""
+    return request._pyfuncitem
+
+
+def make_request(item: pytest.Function) -> None:
+    """Give an item its own request, with function-scoped fixtures that share nothing with other items'."""
+    if not item._request:
+        item._initrequest()
+    item._request._arg2fixturedefs = _OwnFixtures(item)  # type: ignore[misc]
+
+
+def drop_request(item: pytest.Function) -> None:
+    """Let go of an item's request and fixture values, as pytest does after its last phase."""
+    item._request = False  # type: ignore[assignment]
+    item.funcargs = None  # type: ignore[assignment]
+
+
+class _OwnFixtures(dict[str, Any]):
+    """Fixture definitions by name; function-scoped ones are copied, since a definition holds one value at a time."""
+
+    def __init__(self, item: pytest.Function) -> None:
+        super().__init__()
+        self._item = item
+        self._known = item._fixtureinfo.name2fixturedefs
+        self._wide = wide_parameters(item)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        if name not in self:
+            defs = self._known.get(name)
+            if defs is None:
+                defs = self._item.session._fixturemanager.getfixturedefs(name, self._item)
+            if defs is None:
+                return default
+            self[name] = tuple(self._own(definition) for definition in defs)
+        return self[name]
+
+    def _own(self, definition: Any) -> Any:
+        if definition.scope != "function" or definition.argname in self._wide:
+            return definition
+        own = copy.copy(definition)
+        own.cached_result = None
+        own._finalizers = []
+        return own
+
+
+def wide_parameters(item: pytest.Item) -> Mapping[str, int]:
+    """The indices of an item's parameters whose scope is wider than one test."""
+    callspec: Any = getattr(item, "callspec", None)
+    scopes = getattr(callspec, "_arg2scope", {})
+    return {name: callspec.indices[name] for name, scope in scopes.items() if scope.value != "function"}
+
+
+def has_unset_fixture(item: pytest.Function) -> bool:
+    """Whether setting the item up sets up a fixture that other items share."""
+    defs = item._fixtureinfo.name2fixturedefs
+    closest = (defs[name][-1] for name in item.fixturenames if defs.get(name))
+    return any(d.scope != "function" and d.cached_result is None for d in closest)
+
+
+def loop_scope(item: pytest.Item) -> str | None:
+    """The scope of the event loop of a test that pytest-asyncio runs; None for any other item."""
+    kinds = [kind.__module__.partition(".")[0] for kind in type(item).__mro__]
+    return getattr(item, "_loop_scope", "unknown") if "pytest_asyncio" in kinds else None
+
+
+# -- output, logs, warnings, explanations ------------------------------------------------------------------------------
+
+
+def captured_streams(config: pytest.Config) -> Iterator[tuple[str, Any]]:
+    """(name, stream) of what ``sys.stdout`` and ``sys.stderr`` are while pytest captures, and while it reports."""
+    manager = config.pluginmanager.get_plugin("capturemanager")
+    whole = getattr(manager, "_global_capturing", None)
+    for part in (getattr(whole, "out", None), getattr(whole, "err", None)):
+        system: Any = getattr(part, "syscapture", part)
+        if hasattr(system, "tmpfile") and hasattr(system, "_old"):
+            yield system.name, system.tmpfile
+            yield system.name, system._old
+
+
+def log_handlers(config: pytest.Config) -> list[Any]:
+    """Pytest's own log handlers, and those that its options added."""
+    plugin = config.pluginmanager.get_plugin("logging-plugin")
+    found = (getattr(plugin, name, None) for name in _LOG_HANDLERS)
+    return [handler for handler in found if handler is not None]
+
+
+def log_level(config: pytest.Config) -> int | None:
+    """``--log-level``."""
+    return getattr(config.pluginmanager.get_plugin("logging-plugin"), "log_level", None)
+
+
+class Explanations:
+    """How a failed assertion is explained and which warnings are shown: set up by pytest for the item it reports.
+
+    `keep` inside of an item's protocol and `restore` after it let the same hold between two items, for those whose
+    bodies are running.
+    """
+
+    def __init__(self) -> None:
+        self._before = self._assertion()
+        self._filters: list[Any] | None = None
+        self._kept = self._before
+
+    def _assertion(self) -> tuple[Any, Any]:
+        return assertion._reprcompare, assertion._config
+
+    def keep(self) -> None:
+        """Remember what holds now."""
+        self._kept = self._assertion()
+        self._filters = [*warnings.filters]
+
+    def restore(self) -> None:
+        """Let it hold again."""
+        assertion._reprcompare, assertion._config = self._kept
+        if self._filters is not None:
+            warnings.filters[:] = self._filters  # type: ignore[index]
+            warnings._filters_mutated()  # type: ignore[attr-defined]
+
+    def end(self) -> None:
+        """Put things back as they were before the first item."""
+        assertion._reprcompare, assertion._config = self._before
+
+
+# -- xdist -------------------------------------------------------------------------------------------------------------
+
+
+class StartedQueue:
+    """Wraps the queue of an xdist worker: an item started ahead of its turn can no longer be stolen by another."""
+
+    def __init__(self, queue: Any) -> None:
+        self._queue = queue
+        self.started: deque[int] = deque()
+
+    def __getattr__(self, name: str) -> Any:  # put, replace, lock
+        return getattr(self._queue, name)
+
+    def get(self) -> Any:
+        """The next item's index; xdist's own marker at the end."""
+        return self.started.popleft() if self.started else self._queue.get()
+
+    def head(self) -> int | None:
+        """The index of the first item that is not started; None where the worker has no more."""
+        with self._queue.lock() as waiting:
+            return waiting[0] if waiting and isinstance(waiting[0], int) else None
+
+    def start(self, index: int) -> bool:
+        """Take `index` out of what can be stolen; False where it is gone already."""
+        with self._queue.lock() as waiting:
+            if not waiting or waiting[0] != index:
+                return False
+            self.started.append(waiting.popleft())
+            return True
+
+
+def worker_queue(config: pytest.Config) -> tuple[Any, StartedQueue] | None:
+    """An xdist worker's loop, which knows the next item's index, and its queue, wrapped.
+
+    None where this process is no worker, or its xdist is not as known here.
+    """
+    for plugin in config.pluginmanager.get_plugins():
+        queue = getattr(plugin, "torun", None)
+        if type(plugin).__name__ == "WorkerInteractor" and hasattr(queue, "lock"):
+            plugin.torun = StartedQueue(queue)
+            return plugin, plugin.torun
+    return None

@@ -1,0 +1,347 @@
+"""Items overlap: set up ahead of their turn, run in threads, and reported in order through pytest's own hooks."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+import traceback
+from collections import Counter, deque
+from collections.abc import Generator
+from contextvars import Context, copy_context
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from pytest_llmops.concurrency import compat, serial
+from pytest_llmops.concurrency.attempt import Attempt, in_body, owner
+from pytest_llmops.concurrency.order import Order
+from pytest_llmops.concurrency.routing import KeptSubtests, Routing
+from pytest_llmops.concurrency.slots import Slots
+
+if TYPE_CHECKING:
+    from pytest_llmops.session import ItemSession
+
+# With latencies as providers have them, a window of 1 × N takes three times as long as one of 8 × N: it waits for its
+# slowest item.
+AHEAD = 8
+GRACE_S = 2.0
+"""How long bodies under way may take to end when the run is stopped."""
+_NEVER_S = 3600.0
+
+
+class Window:
+    """The plugin that overlaps marked items; the loop of pytest or of xdist stays in charge.
+
+    When that loop comes to an item, its setup phase has been run, and its body is under way or done. What is left is
+    to wait for it, and to let pytest's hooks see it happen.
+
+    Args:
+        concurrency: bodies that may run at once.
+        timeout: seconds a body may take; None: no limit.
+    """
+
+    def __init__(self, config: pytest.Config, concurrency: int, timeout: float | None) -> None:
+        self._config = config
+        self._timeout = timeout
+        self._changed = threading.Condition()
+        self.slots = Slots(concurrency, self._changed)
+        self._attempts: dict[pytest.Item, Attempt] = {}
+        self._current: pytest.Item | None = None
+        self._waiting: deque[tuple[Attempt, Context]] = deque()
+        self._threads = self._running = self._finished = 0
+        self._stopped = False
+        self._explanations = compat.Explanations()
+        self._routing = Routing(config)
+        self._reasons: dict[pytest.Item, str | None] = {}
+        self.counts: Counter[str] = Counter()
+
+    # -- the session ------------------------------------------------------------------------------------------------
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, Any, Any]:
+        """Overlap for as long as the items run."""
+        self._session: ItemSession | None = self._config.pluginmanager.get_plugin("llmops-items")
+        if self._config.option.collectonly or self._session is None or session._setupstate.stack:
+            return (yield)
+        self._order = Order(session)
+        with compat.setup_tree(session) as self._tree, self._routing.installed():
+            try:
+                return (yield)
+            finally:
+                self._stop()
+                self._explanations.end()
+
+    def reason(self, item: pytest.Item) -> str | None:
+        """Why an item runs on its own; None where it may overlap."""
+        if item not in self._reasons:
+            self._reasons[item] = serial.reason(item)
+        return self._reasons[item]
+
+    # -- an item's turn ---------------------------------------------------------------------------------------------
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True, specname="pytest_runtest_protocol")
+    def pytest_runtest_protocol_outside(self) -> Generator[None, Any, Any]:
+        """What pytest set up for this item stays in force for the bodies under way, until the next turn."""
+        try:
+            return (yield)
+        finally:
+            if self._attempts:
+                self._explanations.restore()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+        """Report an item that may overlap; leave any other to pytest."""
+        why = self.reason(item)
+        if why is not None or self._stopped:
+            self.counts[why or "the run was stopped"] += 1
+            return None
+        self._current = item
+        self._explanations.keep()
+        self._routing.protocol_begins()
+        attempt = self._attempts.get(item) or self._begin(cast("pytest.Function", item))
+        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        self._report(attempt)
+        self._end(attempt, nextitem)
+        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        return True
+
+    def _report(self, attempt: Attempt) -> None:
+        item = attempt.item
+        if attempt.setup is None:
+            assert attempt.error is not None
+            raise attempt.error
+        call, report = attempt.setup
+        item.ihook.pytest_runtest_logreport(report=report)
+        if compat.check_interactive_exception(call, report):
+            item.ihook.pytest_exception_interact(node=item, call=call, report=report)
+        if report.passed:
+            self._wait(attempt)
+            self.counts["overlapped"] += 1
+            item.runtest = lambda: self._routing.replay(attempt)  # type: ignore[method-assign]
+            try:
+                compat.call_and_report(item, "call")
+            finally:
+                del item.runtest
+        for message in attempt.warnings:
+            arguments = {"warning_message": message, "nodeid": item.nodeid, "when": "runtest", "location": None}
+            item.ihook.pytest_warning_recorded.call_historic(kwargs=arguments)
+
+    def _end(self, attempt: Attempt, nextitem: pytest.Item | None) -> None:
+        item = attempt.item
+        if item.session.shouldfail or item.session.shouldstop:
+            nextitem = None
+            self._stop()
+        else:
+            self._fill()
+        self._tree.held.discard(item)
+        compat.call_and_report(item, "teardown", nextitem=nextitem)
+        del self._attempts[item]
+        compat.drop_request(item)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """A call phase took as long as its body, not as long as its replay."""
+        attempt = self._attempts.get(item)
+        if attempt is not None and call.when == "call" and attempt.started and attempt.ended:
+            call.start, call.stop = attempt.started[0], attempt.ended[0]
+            call.duration = attempt.ended[1] - attempt.started[1]
+        return (yield)
+
+    @pytest.hookimpl(tryfirst=True, optionalhook=True)
+    def pytest_timeout_set_timer(self, item: pytest.Item) -> bool | None:
+        """pytest-timeout would time the replay; its marker's limit is kept here."""
+        return True if self.reason(item) is None else None
+
+    # -- ahead of their turn ----------------------------------------------------------------------------------------
+
+    def _begin(self, item: pytest.Function) -> Attempt:
+        """Run an item's setup phase, and hand its body to the threads."""
+        self._order.take(item)
+        attempt = self._attempts[item] = Attempt(item, self._limit_of(item))
+        self._tree.held.add(item)
+        compat.make_request(item)
+        token = owner.set(attempt)
+        try:
+            self._set_up(attempt)
+            if not attempt.done:
+                context = copy_context()
+                context.run(in_body.set, attempt)
+                self._enqueue(attempt, context)
+        finally:
+            owner.reset(token)
+        return attempt
+
+    def _limit_of(self, item: pytest.Item) -> float | None:
+        marker = item.get_closest_marker("timeout")  # pytest-timeout's
+        given = marker.kwargs.get("timeout", marker.args[0] if marker.args else None) if marker is not None else None
+        return float(given) if given else self._timeout
+
+    def _set_up(self, attempt: Attempt) -> None:
+        item = attempt.item
+        try:
+            call = pytest.CallInfo.from_call(
+                lambda: item.ihook.pytest_runtest_setup(item=item),
+                when="setup",
+                reraise=(pytest.exit.Exception, KeyboardInterrupt),
+            )
+        except pytest.exit.Exception as error:  # the run ends at this item's turn, not at the one before
+            attempt.error, attempt.done = error, True
+            return
+        report: pytest.TestReport = item.ihook.pytest_runtest_makereport(item=item, call=call)
+        attempt.setup = call, report
+        attempt.done = not report.passed
+        if report.passed and "subtests" in item.funcargs:
+            attempt.subtests = item.funcargs["subtests"]
+            item.funcargs["subtests"] = KeptSubtests(attempt)
+
+    def _fill(self) -> None:
+        """Start coming items, until enough bodies are ready or the next one has to wait for those under way."""
+        assert self._current is not None
+        enough = self.slots.limit + max(1, self.slots.limit // 4)
+        while not self._stopped and len(self._attempts) < AHEAD * self.slots.maximum:
+            if self._running + len(self._waiting) >= enough or self._about_to_stop():
+                return
+            item = self._order.following(self._current, self._attempts)
+            if item is None or self._must_wait(item) or not self._order.take(item):
+                return
+            self._begin(cast("pytest.Function", item))
+
+    def _must_wait(self, item: pytest.Item) -> bool:
+        """Whether an item's setup would tear down or set up what those under way share."""
+        if self.reason(item) is not None or compat.has_unset_fixture(cast("pytest.Function", item)):
+            return True
+        wide = compat.wide_parameters(item)
+        for other in self._attempts if wide else ():
+            theirs = compat.wide_parameters(other)
+            if any(theirs[name] != index for name, index in wide.items() if name in theirs):
+                return True
+        chain = set(item.listchain())
+        if chain - {item} <= self._tree.stack.keys():
+            return False
+        left = (node for node in self._tree.stack if node not in chain and not isinstance(node, pytest.Item))
+        return any(self._tree.finalizers(node) > 1 for node in left)
+
+    def _about_to_stop(self) -> bool:
+        """Whether failures that are not reported yet reach ``--maxfail``."""
+        limit = self._config.getoption("maxfail", 0)
+        if any(attempt.setup is None and attempt.done for attempt in self._attempts.values()):
+            return True
+        return bool(limit) and self._current is not None and self._failures() >= limit
+
+    def _failures(self) -> int:
+        assert self._current is not None
+        unreported = (a for a in self._attempts.values() if a.item is not self._current and a.done)
+        failed = sum(isinstance(a.error, (Exception, pytest.fail.Exception)) for a in unreported)
+        return self._current.session.testsfailed + failed
+
+    # -- bodies -----------------------------------------------------------------------------------------------------
+
+    def _enqueue(self, attempt: Attempt, context: Context) -> None:
+        with self._changed:
+            self._waiting.append((attempt, context))
+            if self._threads < min(self.slots.maximum, self._running + len(self._waiting)):
+                self._threads += 1
+                threading.Thread(target=self._work, name=f"llmops-{self._threads}", daemon=True).start()
+            self._changed.notify_all()
+
+    def _work(self) -> None:
+        while (taken := self._take()) is not None:
+            attempt, context = taken
+            error = context.run(self._run_body, attempt)
+            with self._changed:
+                if attempt.done:
+                    return  # given up; another thread has taken this one's place
+                attempt.error, attempt.traceback = error, error.__traceback__ if error is not None else None
+                self._finish(attempt)
+            del taken, attempt, context, error  # or this frame keeps them until the next body
+
+    def _take(self) -> tuple[Attempt, Context] | None:
+        """Wait for a body and a free slot; None at the end of the run."""
+        with self._changed:
+            while not self._stopped:
+                pause = self.slots.pause()
+                if self._waiting and not pause and self._running < self.slots.limit:
+                    attempt, context = self._waiting.popleft()
+                    self._running += 1
+                    self.counts["peak"] = max(self.counts["peak"], self._running)
+                    attempt.thread = threading.current_thread()
+                    attempt.started = time.time(), time.perf_counter()
+                    return attempt, context
+                self._changed.wait(pause or None)
+        return None
+
+    def _run_body(self, attempt: Attempt) -> BaseException | None:
+        assert self._session is not None
+        try:
+            with self._session.evaluated(attempt.item):
+                attempt.item.runtest()
+        except BaseException as error:  # whatever ends a body is its outcome, raised again at its turn
+            return error
+        return None
+
+    def _finish(self, attempt: Attempt) -> None:
+        attempt.ended = time.time(), time.perf_counter()
+        attempt.done = True
+        self._running -= 1
+        self._finished += 1
+        self._changed.notify_all()
+
+    def _wait(self, attempt: Attempt) -> None:
+        """Until a body is done; meanwhile start others."""
+        while not attempt.done:
+            seen = self._finished
+            self._fill()
+            with self._changed:
+                left = self._expire()
+                self._changed.wait_for(lambda seen=seen: attempt.done or self._finished != seen, left)  # type: ignore[misc]
+
+    def _expire(self) -> float:
+        """Give up bodies that take too long; the seconds until the next one might."""
+        now, left = time.perf_counter(), _NEVER_S
+        for attempt in list(self._attempts.values()):
+            if attempt.timeout is not None and attempt.started is not None and not attempt.done:
+                remaining = attempt.started[1] + attempt.timeout - now
+                if remaining <= 0:
+                    self._give_up(attempt, f"Timeout: the test took longer than {attempt.timeout:g} s")
+                else:
+                    left = min(left, remaining)
+        return left if any(a.timeout is None for a in self._attempts.values()) else min(left, 1.0)
+
+    def _give_up(self, attempt: Attempt, why: str) -> None:
+        """Stop waiting for a body. Its thread cannot be ended; it makes no more calls, and ends with the process."""
+        assert self._session is not None
+        evaluation = self._session.evaluation_of(attempt.item)
+        if evaluation is not None:
+            evaluation.tape.abandoned = True
+        frame = sys._current_frames().get(attempt.thread.ident or 0) if attempt.thread is not None else None
+        stack = "".join(traceback.format_stack(frame)[-3:]).rstrip() if frame is not None else ""
+        attempt.error = pytest.fail.Exception(f"{why}; it was at\n{stack}" if stack else why, pytrace=False)
+        self._finish(attempt)
+        self._threads -= 1
+        if attempt.pending is not None:
+            attempt.pending.cancel()
+
+    def _stop(self) -> None:
+        """Drop what is not reported: its fixtures are torn down, and what it recorded is kept."""
+        if self._stopped:
+            return
+        with self._changed:
+            self._stopped = True
+            self._waiting.clear()
+            self._changed.notify_all()
+            dropped = [a for item, a in self._attempts.items() if item is not self._current]
+            for attempt in dropped:
+                if attempt.pending is not None:
+                    attempt.pending.cancel()
+            self._changed.wait_for(lambda: not any(a.running for a in dropped), GRACE_S)
+            for attempt in dropped:
+                if attempt.running:
+                    self._give_up(attempt, "the run was stopped")
+        for attempt in reversed(dropped):
+            self._tree.held.discard(attempt.item)
+            if attempt.setup is not None:
+                compat.call_and_report(attempt.item, "teardown", log=False, nextitem=self._current)
+            del self._attempts[attempt.item]
