@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -13,12 +12,11 @@ from pathlib import Path
 from typing import Any, NoReturn, cast, get_args
 
 from pydantic import ValidationError
-from pydantic_core import PydanticSerializationError
 
 from pytest_llmops.baseline.stored import Baseline, CaseBaseline, MetricDefinition
 from pytest_llmops.errors import BaselineError
 from pytest_llmops.records import SCHEMA_VERSION as RUN_SCHEMA_VERSION
-from pytest_llmops.records import Fingerprint, MeasurementSource, RunRecord
+from pytest_llmops.records import Fingerprint, MeasurementSource, RunRecord, to_json
 from pytest_llmops.registry import Direction, MetricKind
 
 SCHEMA_VERSION = 1
@@ -93,11 +91,7 @@ def save_run(path: Path, run: RunRecord) -> None:
     Raises:
         BaselineError: it cannot be written there.
     """
-    try:
-        text = run.model_dump_json(by_alias=True)
-    except PydanticSerializationError:
-        text = json.dumps(_plain(run.model_dump(by_alias=True)), ensure_ascii=False, separators=(",", ":"))
-    _write(path, text + "\n", "run record")
+    _write(path, to_json(run) + "\n", "run record")
 
 
 # Reading
@@ -285,7 +279,7 @@ def _case_line(name: str, case: CaseBaseline) -> str:
     if any(case.digests):
         head["cassettes"] = case.digests
     samples = ",".join(
-        f"{_json(metric)}:[{','.join('null' if v is None else f'{v:.6g}' for v in case.samples[metric])}]"
+        f"{_json(metric)}:[{','.join('null' if v is None else f'{v:.6g}'.replace('e-0', 'e-') for v in case.samples[metric])}]"
         for metric in sorted(case.samples)
     )
     return f'{_json(head)[:-1]},"samples":{{{samples}}}}}'
@@ -293,20 +287,6 @@ def _case_line(name: str, case: CaseBaseline) -> str:
 
 def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode("utf-8")
-    if isinstance(value, dict):
-        return {_plain(str(key)): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return value if value is None or isinstance(value, bool | int) else repr(value)
 
 
 def _write(path: Path, text: str, what: str) -> None:

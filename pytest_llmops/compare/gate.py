@@ -77,6 +77,9 @@ def compare(
     )
     _add_cases(result, baseline, pairing, state, definitions, policy)
     _accept(result, accept, accepted, policy)
+    shown = {one.case for one in result.broken_cases} | {one.case for one in result.findings}
+    left_out = (one.case for one in pairing.pairs if one.case in accepted and one.case not in shown)
+    result.accepted += [f"{case} (left out): {accepted[case]}" for case in left_out]
     known = {*baseline.metrics, *definitions}
     result.notes = _notes(baseline, run, pairing, state, definitions)
     result.notes += acceptance.remarks(accept, policy.today, known, {*baseline.cases, *pairing.new})

@@ -191,11 +191,11 @@ def _comparison(tested: Tested, word: VerdictWord, p_adjusted: float | None, pol
     back: Callable[[float], float] = math.exp if rule.relative else float
     row.baseline = stats.significant(back(float(tested.before.mean())))
     row.current = stats.significant(back(float(tested.before.mean()) + sign * drop))
-    row.delta = stats.significant(sign * tested.natural(drop))
+    row.delta = stats.significant(sign * tested.natural(drop)) + 0.0  # no -0.0
     row.worse = drop < 0
     if result:
         bounds = sorted(sign * tested.natural(bound) for bound in (result.low, result.high))
-        row.ci_low, row.ci_high = map(stats.significant, bounds)
+        row.ci_low, row.ci_high = (stats.significant(bound) + 0.0 for bound in bounds)
         row.p = stats.significant(result.p_worse)
         row.p_adjusted = None if p_adjusted is None else stats.significant(p_adjusted)
         row.mde = stats.significant(_detectable(tested, result))
@@ -235,7 +235,7 @@ def _worst(tested: Tested, back: Callable[[float], float]) -> list[CaseDelta]:
 
     change = columns.differences(tested.case_now, tested.case_before)
     drops = change if tested.rule.higher_is_better else -change
-    order = [int(i) for i in np.argsort(drops, kind="stable")[:WORST_CASES] if drops[i] < 0]
+    order = [int(i) for i in np.argsort(drops.round(9), kind="stable")[:WORST_CASES] if drops[i] < 0]
     return [
         CaseDelta(
             case=tested.pairs[int(tested.kept[i])].case,
@@ -250,7 +250,8 @@ def _advice(tested: Tested, word: VerdictWord, policy: Policy) -> str | None:
     n = int(tested.drops.size)
     units = "groups" if n < tested.cases else "cases"
     if word == "too_few_cases":
-        return f"{max(policy.min_cases, 2) - n} more {units} needed"
+        missing = max(policy.min_cases, 2) - n
+        return f"{missing} more {units if missing > 1 else units[:-1]} needed"
     margin, result = tested.log_margin, tested.result
     if word != "inconclusive" or result is None or margin <= 0:
         return None

@@ -42,7 +42,8 @@ def render(
     for row in comparison.metrics:
         lines += _remarks(row, run, width)
     lines += _cases(comparison, width, color)
-    lines += _listed("accepted", [text.clean(entry) for entry in comparison.accepted], width, color)
+    for entry in comparison.accepted:
+        lines += text.indented(f"accepted: {text.clean(entry)}", width, "")
     for note in comparison.notes:
         lines += text.indented(f"note: {text.clean(note)}", width, "")
     lines += _closing(comparison, policy, width, color)
@@ -58,7 +59,8 @@ def _head(comparison: Comparison, run: RunRecord, width: int) -> list[str]:
         replayed = sum(call.replayed for call in calls)
         cost = sum(call.cost_usd or 0.0 for call in calls)
         unknown = sum(call.cost_usd is None for call in calls)
-        how = f"{replayed} replayed" if replayed == len(calls) else f"{len(calls) - replayed} live, {replayed} replayed"
+        live = len(calls) - replayed
+        how = ", ".join(f"{count} {word}" for count, word in ((live, "live"), (replayed, "replayed")) if count)
         price = text.amount(cost, "cost") + (f" and {unknown} of unknown cost" if unknown else "")
         parts.append(f"{len(calls)} calls ({how}), {price}")
     lines = text.indented("; ".join(parts), width, "")
@@ -88,8 +90,8 @@ def _table(comparison: Comparison, run: RunRecord, width: int, color: bool) -> l
         cells, headings = [(*row[:3], row[4]) for row in cells], (*HEADINGS[:2], "change", HEADINGS[4])
     widths = [max(text.display_width(row[i]) for row in (headings, *cells)) for i in range(len(headings))]
     gap = "  " if sum(widths) + 2 * (len(widths) - 1) <= width else " "
-    widths[0] = max(8, min(widths[0], width - sum(widths[1:]) - len(gap) * (len(widths) - 1)))
-    lines = [text.style(_line(headings, widths, gap), "bold", color=color)]
+    widths[0] = min(widths[0], max(8, width - sum(widths[1:]) - len(gap) * (len(widths) - 1)))
+    lines = [text.style(_line(headings, widths, gap).rstrip(), "bold", color=color)]
     for position, (row, cell) in enumerate(zip(rows, cells, strict=True)):
         if position == len(gating):
             lines.append(text.style("shown only, not gating:", "dim", color=color))
@@ -111,7 +113,7 @@ def _cells(row: MetricComparison, kind: str) -> tuple[str, ...]:
         return name, "", "", "", verdict
     before_now = f"{text.amount(row.baseline, kind)} → {text.amount(row.current, kind).removeprefix('$')}"
     delta = text.change(row.delta, kind, row.relative) if row.delta else "="
-    if row.ci_low is not None and row.ci_high is not None:
+    if row.ci_low is not None and row.ci_high is not None and row.ci_low < row.ci_high:
         low, high = (text.change(bound, kind, row.relative).rstrip("%p") for bound in (row.ci_low, row.ci_high))
         delta = f"{delta} ({low}…{high})"
     detectable = "" if row.mde is None else text.change(row.mde, kind, row.relative, sign=False)
@@ -120,7 +122,7 @@ def _cells(row: MetricComparison, kind: str) -> tuple[str, ...]:
 
 def _line(cells: Sequence[str], widths: Sequence[int], gap: str) -> str:
     padded = [text.pad(text.shorten(cell, size), size) for cell, size in zip(cells, widths, strict=True)]
-    return gap.join(padded).rstrip(" ") if len(cells) == len(HEADINGS) else gap.join(padded)
+    return gap.join(padded)
 
 
 def _remarks(row: MetricComparison, run: RunRecord, width: int) -> list[str]:
@@ -129,7 +131,7 @@ def _remarks(row: MetricComparison, run: RunRecord, width: int) -> list[str]:
     kind = _kind(row, run)
     said = [part for part in (row.reason, row.advice) if part]
     lines = text.indented(f"{text.clean(row.metric)}: {text.clean('; '.join(said))}", width) if said else []
-    if row.verdict == "regressed" and not row.accepted:
+    if row.gate and row.verdict == "regressed" and not row.accepted:
         lines.append(f"  {text.clean(row.metric)} changed for the worse most in:")
         for one in row.worst_cases[:WORST]:
             values = f"{text.amount(one.baseline, kind)} → {text.amount(one.current, kind)}"
@@ -142,16 +144,17 @@ def _cases(comparison: Comparison, width: int, color: bool) -> list[str]:
     lines: list[str] = []
     broken = []
     for case in comparison.broken_cases:
-        now = "fails now" if case.deterministic else f"0 of {case.reruns or case.trials} now"
-        before = f"passed {case.baseline_passed} of {case.baseline_trials}, {now}"
+        what = "reruns" if case.reruns else "trials"
+        now = "fails now" if case.deterministic else f"0 of {case.reruns or case.trials} {what} now"
+        before = f"passed {case.baseline_passed} of {case.baseline_trials} in the baseline, {now}"
         broken.append((case.case, f"{before}: {case.reason}" if case.reason else before))
     lines += _named("broken", broken, width, color, "red")
     for finding, shade in (("errored", "red"), ("missing", "red"), ("suspect", "yellow"), ("changed", "yellow")):
         found = [(one.case, one.reason or "") for one in comparison.findings if one.finding == finding]
         lines += _named(finding, found, width, color, shade)
     changed = set(comparison.changed_cases)
-    new = [text.clean(case) for case in comparison.new_cases if case not in changed]
-    return lines + _listed("new", new, width, color)
+    new = [(case, "") for case in comparison.new_cases if case not in changed]
+    return lines + _named("new", new, width, color, "bold")
 
 
 def _named(word: str, found: list[tuple[str, str]], width: int, color: bool, shade: str) -> list[str]:
@@ -168,15 +171,6 @@ def _named(word: str, found: list[tuple[str, str]], width: int, color: bool, sha
     return lines + ([f"  … and {len(found) - LISTED} more"] if len(found) > LISTED else [])
 
 
-def _listed(word: str, entries: list[str], width: int, color: bool) -> list[str]:
-    if not entries:
-        return []
-    lines = [text.style(f"{len(entries)} {word}", "bold", color=color)]
-    for entry in entries[:LISTED]:
-        lines += text.indented(entry, width) if " " in entry else ["  " + text.shorten(entry, width - 2)]
-    return lines + ([f"  … and {len(entries) - LISTED} more"] if len(entries) > LISTED else [])
-
-
 def _closing(comparison: Comparison, policy: Policy, width: int, color: bool) -> list[str]:
     red = failures(comparison, policy)
     gating = [row for row in comparison.metrics if row.gate]
@@ -185,8 +179,8 @@ def _closing(comparison: Comparison, policy: Policy, width: int, color: bool) ->
     else:
         open_rows = [row.metric for row in gating if row.verdict in ("inconclusive", "too_few_cases")]
         waived = sum(bool(row.accepted) and fails(row, policy) for row in gating)
-        said = f"gate: passed ({len(gating)} metric{'s' * (len(gating) != 1)} gate{'s' * (len(gating) == 1)}"
-        said += f"; not settled: {', '.join(open_rows)}" if open_rows else ""
+        said = f"gate: passed ({len(gating)} gated metric{'s' * (len(gating) != 1)}"
+        said += f"; not settled: {', '.join(map(text.clean, open_rows))}" if open_rows else ""
         said += f"; {waived} accepted)" if waived else ")"
         shade = "yellow" if open_rows else "green"
     return [text.style(line, "bold", shade, color=color) for line in text.indented(said, width, "")]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import unicodedata
-from textwrap import wrap
 
 STYLES = {"red": 31, "green": 32, "yellow": 33, "bold": 1, "dim": 2}
 
@@ -45,8 +44,23 @@ def pad(text: str, width: int, *, right: bool = False) -> str:
 
 
 def indented(text: str, width: int, indent: str = "  ") -> list[str]:
-    """A text in lines of at most this width."""
-    return wrap(text, width, initial_indent=indent, subsequent_indent=indent + "  ", break_long_words=False) or [indent]
+    """A text in lines of at most this width; all but the first stand two columns further in."""
+    lines = [indent]
+    for word in text.split():
+        room = width - display_width(lines[-1])
+        first = not lines[-1].strip()
+        if display_width(word) + (not first) <= room:
+            lines[-1] += word if first else f" {word}"
+            continue
+        if not first:
+            lines.append(f"{indent}  ")
+        while display_width(word) > width - len(lines[-1]):
+            fits = next(n for n in range(len(word), 0, -1) if display_width(word[:n]) <= width - len(lines[-1]))
+            lines[-1] += word[:fits]
+            word = word[fits:]
+            lines.append(f"{indent}  ")
+        lines[-1] += word
+    return [line for line in lines if line.strip()]
 
 
 def amount(value: float, kind: str) -> str:
@@ -59,12 +73,14 @@ def amount(value: float, kind: str) -> str:
         return f"${value:,.2f}" if abs(value) >= 1 else f"${_plain(value, 3)}"
     if abs(value) >= 1000:
         return f"{value:,.0f}"
-    return f"{value:.3f}" if kind == "score" and abs(value) < 10 else f"{value:.4g}"
+    fixed = kind == "score" and (value == 0 or 0.001 <= abs(value) < 10)
+    return f"{value:.3f}" if fixed else f"{value:.4g}"
 
 
 def change(value: float, kind: str, relative: bool, *, sign: bool = True) -> str:
     """A difference: -2.6% where relative, -4.3pp of a share, else -0.081."""
     plus = "+" if sign else ""
+    value += 0.0  # no "-0.0"
     if relative:
         return f"{value:{plus}.1%}" if abs(value) < 0.995 else f"{value:{plus},.0%}"
     if kind in ("pass", "rate"):

@@ -124,7 +124,7 @@ def test_too_few_cases():
     comparison = compare(stored(run_of({"tone": LEVELS[:9]})), run_of({"tone": shifted(-0.5, 9)}))
     row = row_of(comparison, "tone")
     assert row.verdict == "too_few_cases"
-    assert row.advice == "1 more cases needed"
+    assert row.advice == "1 more case needed"
     assert names(comparison) == []
     assert compare(
         stored(run_of({"tone": LEVELS[:9]})), run_of({"tone": shifted(-0.5, 9)}), Policy(min_cases=5)
