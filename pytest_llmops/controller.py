@@ -191,10 +191,16 @@ class Controller:
         return {case for case in self._baseline.cases if case.partition("[")[0] in partial} - ran
 
     def _fail_cases(self, run: RunRecord) -> None:
-        """A case below its threshold fails, with its trials listed; a trial of it alone did not."""
+        """A case below its threshold fails, with its trials listed; a trial of it alone did not.
+
+        Trials that could not be measured (a miss, a judge's error) have failed by themselves.
+        """
+        from pytest_llmops.naming import without_trial
+
         by_case: dict[str, list[TestRecord]] = defaultdict(list)
         for test in run.tests:
-            if test.threshold is not None and test.threshold < 1.0 and test.outcome in ("passed", "failed"):
+            measured = test.measurements.get("pass")
+            if test.threshold is not None and test.threshold < 1.0 and measured is not None and measured.status == "ok":
                 by_case[test.case].append(test)
         for case, trials in by_case.items():
             passed = sum(t.outcome == "passed" for t in trials)
@@ -203,7 +209,8 @@ class Controller:
                 continue
             lines = [f"{passed} of {len(trials)} trials passed ({passed / len(trials):.0%}), threshold {threshold:.0%}"]
             lines += [f"  trial {t.trial}: {t.outcome}" + (f": {t.error}" if t.error else "") for t in trials]
-            self._fail(case, "\n".join(lines), self._locations[trials[0].id])
+            file, line, name = self._locations[trials[0].id]
+            self._fail(case, "\n".join(lines), (file, line, without_trial(name)))
 
     def _gate(self, run: RunRecord, settings: Configuration) -> None:
         from pytest_llmops import baseline, compare
@@ -380,15 +387,19 @@ def _environment(config: pytest.Config, ci: bool) -> Any:
 
 
 def _calls_line(run: RunRecord) -> str:
+    from pytest_llmops.reports import text
+
     calls = [(test, call) for test in run.tests for call in test.calls]
     live = sum(not call.replayed for _, call in calls)
     judged = sum(call.role == "judge" for _, call in calls)
     costs = [call.cost_usd for _, call in calls]
     known = [cost for cost in costs if cost is not None]
     unknown = len(costs) - len(known)
-    words = [f"{len(run.tests)} tests, {len(calls)} calls ({len(calls) - live} replayed, {live} live)"]
+    tests = len(run.tests)
+    words = [f"{tests} test{'s' * (tests != 1)}", f"{len(calls)} call{'s' * (len(calls) != 1)}"]
+    words[-1] += f" ({len(calls) - live} replayed, {live} live)"
     if judged:
         words.append(f"{judged} by judges")
     if known:
-        words.append(f"${sum(known):.4f}" + (f" + {unknown} calls of unknown price" if unknown else ""))
+        words.append(text.amount(sum(known), "cost") + (f" + {unknown} calls of unknown price" if unknown else ""))
     return "llmops: " + ", ".join(words)

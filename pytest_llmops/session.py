@@ -173,7 +173,7 @@ class ItemSession:
                 raise evaluation.tape.misses[0] from None
             self._measure(running, failed=True)
             if isinstance(error, TypeError) and (calls := evaluation.unknown_cost(error)):
-                raise _UnknownCost(price_advice(calls)).with_traceback(error.__traceback__) from None
+                raise UnknownCost(price_advice(calls)).with_traceback(error.__traceback__) from None
             raise
         if evaluation.tape.misses:
             raise evaluation.tape.misses[0]
@@ -310,8 +310,11 @@ class ItemSession:
         )
 
 
-class _UnknownCost(AssertionError):
+class UnknownCost(AssertionError):
     """An unknown cost was compared; its message says how to make it known."""
+
+
+UnknownCost.__module__ = "builtins"  # a short name in pytest's report
 
 
 def _outcome(report: pytest.TestReport, xfail: bool) -> Outcome:
@@ -327,7 +330,7 @@ def _first_line(report: pytest.TestReport, call: pytest.CallInfo[None]) -> str:
         return _first_text(report)
     words = str(call.excinfo.value).strip().split("\n")[0] or call.excinfo.typename
     name = call.excinfo.typename
-    plain = words if name in ("AssertionError", "Failed", "CassetteMiss", "_UnknownCost") else f"{name}: {words}"
+    plain = words if name in ("AssertionError", "Failed", "CassetteMiss", "UnknownCost") else f"{name}: {words}"
     return textwrap.shorten(plain, 300, placeholder=" …")
 
 
