@@ -45,6 +45,8 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--alpha", type=float, default=0.05, metavar="F", help="family-wise error rate (default .05)")
     compare.add_argument("--inconclusive", choices=("pass", "fail"), default="pass", help="default: pass")
     compare.set_defaults(run=_compare)
+    init = commands.add_parser("init", help="teach this git checkout to show and merge cassettes")
+    init.set_defaults(run=_init)
     baseline = commands.add_parser("baseline", help="write a baseline").add_subparsers(metavar="COMMAND", required=True)
     update = baseline.add_parser("update", help="write the cases of a run into a baseline")
     update.add_argument("record", type=Path, metavar="RUN", help="a run record (--llm-json)")
@@ -63,6 +65,26 @@ def _cassettes(parser: argparse.ArgumentParser) -> None:
     audit = commands.add_parser("audit", help="look for secrets in cassettes; exits with 1 if any is found")
     audit.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="cassette files, or folders of them")
     audit.set_defaults(run=_audit)
+    prune = commands.add_parser("prune", help="remove cassettes whose test or case is gone")
+    prune.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="test folders (default: this one)")
+    prune.add_argument("--dry-run", action="store_true", help="only list them")
+    prune.set_defaults(run=_prune)
+    convert = commands.add_parser("convert", help="write cassettes of vcrpy and pytest-recording as ours")
+    convert.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="YAML or JSON files, or folders of them")
+    convert.add_argument("-o", "--output", type=Path, metavar="DIR", help="another place (default: beside them)")
+    convert.add_argument("--overwrite", action="store_true", help="replace cassettes that are there already")
+    convert.set_defaults(run=_convert)
+    diff = commands.add_parser("diff", help="what one cassette has that another has not, and answers that differ")
+    diff.add_argument("before", type=Path, metavar="BEFORE")
+    diff.add_argument("after", type=Path, metavar="AFTER")
+    diff.set_defaults(run=_diff)
+    textconv = commands.add_parser("textconv", help="a cassette as text, for git diff (see `pytest-llmops init`)")
+    textconv.add_argument("path", type=Path, metavar="FILE")
+    textconv.set_defaults(run=_textconv)
+    merge = commands.add_parser("merge", help="merge THEIRS into OURS, for git (see `pytest-llmops init`)")
+    for name in ("base", "ours", "theirs"):
+        merge.add_argument(name, type=Path, metavar=name.upper())
+    merge.set_defaults(run=_merge)
 
 
 def _project() -> ProjectSettings:
@@ -90,6 +112,67 @@ def _audit(arguments: argparse.Namespace) -> int:
         _print(str(finding))
     _print(f"{files} cassette{'s' * (files != 1)} read, {len(findings)} finding{'s' * (len(findings) != 1)}")
     return 1 if findings else 0
+
+
+def _prune(arguments: argparse.Namespace) -> int:
+    from pytest_llmops.cassettes import upkeep
+    from pytest_llmops.collecting import collect
+
+    paths = arguments.paths or [Path()]
+    tests = collect(paths)
+    folders = sorted({folder for path in paths for folder in path.rglob("cassettes") if folder.is_dir()})
+    gone = upkeep.unused(folders, tests.cases, tests.root) if folders else []
+    for path in gone:
+        _print(f"{'would remove' if arguments.dry_run else 'removed'} {path}")
+        if not arguments.dry_run:
+            path.unlink()
+    _print(f"{len(gone)} of no test; {len(tests.cases)} cases collected")
+    return 0
+
+
+def _convert(arguments: argparse.Namespace) -> int:
+    from pytest_llmops.cassettes import upkeep
+
+    for one in upkeep.convert(arguments.paths, arguments.output, overwrite=arguments.overwrite):
+        _print(f"{one.source} → {one.target} ({one.interactions} exchanges)")
+    return 0
+
+
+def _diff(arguments: argparse.Namespace) -> int:
+    from pytest_llmops.cassettes import merging
+
+    changes = merging.changed(merging.checked(arguments.before), merging.checked(arguments.after))
+    for sign, entry in changes:
+        lines = merging.as_text([entry]).splitlines()
+        _print(f"{ {'+': 'new', '-': 'gone', '~': 'answered differently'}[sign] }:")
+        for line in lines:
+            _print(f"  {sign} {line}")
+    _print(f"{len(changes)} difference{'s' * (len(changes) != 1)}")
+    return 1 if changes else 0
+
+
+def _textconv(arguments: argparse.Namespace) -> int:
+    from pytest_llmops.cassettes import merging
+
+    _print(merging.as_text(merging.checked(arguments.path)).rstrip("\n"))
+    return 0
+
+
+def _merge(arguments: argparse.Namespace) -> int:
+    from pytest_llmops.cassettes import merging
+
+    conflicts = merging.merge(arguments.base, arguments.ours, arguments.theirs)
+    for conflict in conflicts:
+        print(f"pytest-llmops: {conflict}", file=sys.stderr)  # noqa: T201 - a command's output
+    return 1 if conflicts else 0
+
+
+def _init(arguments: argparse.Namespace) -> int:
+    from pytest_llmops.initialising import initialise
+
+    for line in initialise(Path.cwd()):
+        _print(line)
+    return 0
 
 
 def _compare(arguments: argparse.Namespace) -> int:

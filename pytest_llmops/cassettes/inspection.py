@@ -71,12 +71,13 @@ def interactions(path: Path) -> list[Interaction]:
     Raises:
         CassetteError: it is neither, or damaged.
     """
-    if path.suffix == ".json" and not _is_foreign_json(path):
+    if path.suffix == ".json" and not is_foreign_json(path):
         return storage.load(path)
     return foreign.load(path, _key_of)
 
 
-def _is_foreign_json(path: Path) -> bool:
+def is_foreign_json(path: Path) -> bool:
+    """Whether a JSON file is a cassette of vcrpy's."""
     try:
         return foreign.is_foreign(json.loads(path.read_bytes()))
     except (OSError, ValueError, RecursionError):  # ours says better what is wrong

@@ -1,0 +1,77 @@
+"""Keeping a project's cassettes in order: taking over vcrpy's, removing those no test uses."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_llmops.cassettes import inspection, storage
+from pytest_llmops.errors import CassetteError
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """A foreign cassette and what became of it."""
+
+    source: Path
+    target: Path
+    interactions: int
+
+
+def convert(paths: Sequence[Path], output: Path | None = None, *, overwrite: bool = False) -> list[Converted]:
+    """Write vcrpy's cassettes as ours, beside them or below `output`; the originals stay.
+
+    Args:
+        paths: files or folders of YAML or JSON cassettes.
+        output: another folder.
+        overwrite: replace cassettes of ours that are there already.
+
+    Raises:
+        CassetteError: one is no cassette, or would overwrite one.
+    """
+    done = []
+    for source in inspection.files(paths):
+        if source.suffix == ".json" and not inspection.is_foreign_json(source):
+            continue
+        name = re.sub(r"^(Test\w*)\.", r"\1-", source.stem)  # pytest-recording: TestClass.test_name
+        target = (output / source.parent.name if output else source.parent) / storage.file_name(name)
+        if target.exists() and not overwrite:
+            raise CassetteError(f"{target} exists already; --overwrite replaces it")
+        entries = inspection.interactions(source)
+        module = source.parent.parent.parent / f"{source.parent.name}.py"
+        storage.save(
+            target, entries, test=f"{module.as_posix()}::{name.replace('-', '::', 1) if '-' in name else name}"
+        )
+        done.append(Converted(source, target, len(entries)))
+    if not done:
+        raise CassetteError(f"no cassette of vcrpy (*.yaml, *.json) below {', '.join(str(p) for p in paths)}")
+    return done
+
+
+def unused(folders: Sequence[Path], known: Collection[str], root: Path) -> list[Path]:
+    """The cassettes below `folders` whose test or case is gone.
+
+    Args:
+        folders: where to look; only files that say which test recorded them are judged.
+        known: the keys of all cases that exist (node ids without trial).
+        root: what node ids are relative to.
+    """
+    found = []
+    for path in inspection.files(folders):
+        test = storage.header(path) if path.suffix == ".json" else None
+        if not test or "::" not in test:
+            continue
+        gone = _fixture_is_gone(test, root) if path.name.startswith("fixture-") else test not in known
+        if gone:
+            found.append(path)
+    return found
+
+
+def _fixture_is_gone(test: str, root: Path) -> bool:
+    file, _, name = test.partition("::")
+    source = root / file
+    candidates = [source] if source.is_file() else [source / "conftest.py", root / "conftest.py"]
+    pattern = re.compile(rf"\bdef {re.escape(name)}\b")
+    return not any(c.is_file() and pattern.search(c.read_text(encoding="utf-8", errors="replace")) for c in candidates)

@@ -1,0 +1,182 @@
+"""The command's cassette tools, on cassettes that the plugin itself recorded."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Project
+from tests.standin import StandIn
+
+APP = """
+    import os
+
+    import httpx
+
+
+    def ask(question, model="gpt-4o-mini"):
+        url = os.environ["LLM_BASE"] + "/v1/chat/completions"
+        body = {"model": model, "messages": [{"role": "user", "content": question}]}
+        return httpx.post(url, json=body).json()["choices"][0]["message"]["content"]
+"""
+TEST = """
+    import pytest
+    from app import ask
+
+
+    @pytest.mark.llm_eval(dataset="cases.jsonl")
+    def test_ask(llm_eval, llm_case):
+        assert llm_eval.run(ask, llm_case.input).text
+"""
+
+
+@pytest.fixture
+def recorded(project: Project, standin: StandIn) -> Project:
+    """A project of two cases, recorded."""
+    project.file("app.py", APP)
+    project.file("test_app.py", TEST)
+    project.file("cases.jsonl", '{"id": "one", "input": "Bom dia!"}\n{"id": "two", "input": "Xin chào!"}\n')
+    standin.script(lambda request: f"You said: {request['messages'][-1]['content']}")
+    run = project.run("-q", env={"LLM_BASE": standin.url})
+    assert run.returncode == 0, run.out
+    return project
+
+
+def cassettes(project: Project) -> list[Path]:
+    return sorted((project.path / "cassettes").rglob("*.json"))
+
+
+def git(project: Project, *arguments: str) -> str:
+    identity = ["-c", "user.name=T", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false"]
+    done = subprocess.run(["git", *identity, *arguments], cwd=project.path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"git {arguments}: {done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def test_show_lists_calls_as_table_and_json(recorded: Project) -> None:
+    table = recorded.command("cassettes", "show", "cassettes")
+    table.match("*test_ask-one*", "*gpt-4o-mini*openai.chat*200*stop*You said: Bom dia!*", "2 calls,*tokens in*")
+    assert all(len(line) <= 80 for line in table.out.splitlines() if "cassettes/" not in line)
+    rows = json.loads(recorded.command("cassettes", "show", "cassettes", "--json").out)
+    assert [(row["text"], row["index"], row["replayed"]) for row in rows] == [
+        ("You said: Bom dia!", 0, True),
+        ("You said: Xin chào!", 0, True),
+    ]
+    assert rows[0]["file"].endswith(".json")
+    assert rows[0]["api"] == "openai.chat"
+
+
+def test_show_says_what_is_wrong_with_a_path(recorded: Project) -> None:
+    missing = recorded.command("cassettes", "show", "nowhere")
+    assert (missing.returncode, "there is no such file or folder" in missing.out) == (2, True)
+    path = cassettes(recorded)[0]
+    path.write_text(path.read_text()[:200])
+    cut = recorded.command("cassettes", "show", str(path))
+    assert (cut.returncode, "is not whole JSON" in cut.out) == (2, True)
+    folder = recorded.command("cassettes", "show", "cassettes")
+    assert folder.returncode == 0
+    folder.match("*left out*is not whole JSON*")
+
+
+def test_audit_names_file_and_line_never_the_secret(recorded: Project) -> None:
+    assert recorded.command("cassettes", "audit", "cassettes").returncode == 0
+    path = cassettes(recorded)[0]
+    secret = "sk-ant-" + "api03-" + "x" * 40
+    path.write_text(path.read_text().replace("Bom dia!", secret, 1))
+    audit = recorded.command("cassettes", "audit", "cassettes")
+    assert audit.returncode == 1
+    audit.match(f"*{path.name}:*looks like a secret (Anthropic key)", "2 cassettes read, 1 finding")
+    assert secret not in audit.out
+
+
+def test_prune_removes_what_no_test_uses(recorded: Project) -> None:
+    recorded.file("cases.jsonl", '{"id": "one", "input": "Bom dia!"}\n')
+    dry = recorded.command("cassettes", "prune", "--dry-run")
+    dry.match("would remove *test_ask-two*", "1 of no test; 1 cases collected")
+    assert len(cassettes(recorded)) == 2
+    recorded.command("cassettes", "prune").match("removed *test_ask-two*")
+    assert [path.name[:12] for path in cassettes(recorded)] == ["test_ask-one"]
+
+
+def test_prune_removes_nothing_where_collection_fails(recorded: Project) -> None:
+    recorded.file("test_app.py", "import nothing_of_this_name\n")
+    prune = recorded.command("cassettes", "prune")
+    assert prune.returncode == 2
+    prune.match("*could not collect the tests, so nothing is removed*")
+    assert len(cassettes(recorded)) == 2
+
+
+def test_diff_shows_new_gone_and_changed_answers(recorded: Project) -> None:
+    one, two = cassettes(recorded)
+    assert recorded.command("cassettes", "diff", str(one), str(one)).out.strip() == "0 differences"
+    changed = one.with_name("changed.json")
+    changed.write_text(one.read_text().replace("You said", "I heard"))
+    diff = recorded.command("cassettes", "diff", str(one), str(changed))
+    assert diff.returncode == 1
+    diff.match("answered differently:", "*I heard: Bom dia!*", "1 difference")
+    recorded.command("cassettes", "diff", str(one), str(two)).match("gone:", "new:", "2 differences")
+
+
+def test_convert_takes_over_pytest_recording(project: Project, standin: StandIn) -> None:
+    standin.script("Hello from vcrpy.")
+    project.file("app.py", APP)
+    project.file(
+        "test_app.py",
+        """
+        import pytest
+        from app import ask
+
+        @pytest.mark.MARK
+        class TestApp:
+            def test_ask(self):
+                assert ask("Bom dia!") == "Hello from vcrpy."
+        """.replace("MARK", "vcr"),
+    )
+    base = {"LLM_BASE": standin.url}
+    recording = project.run("-q", "--record-mode=once", env=base)
+    assert recording.returncode == 0, recording.out
+    yaml = project.path / "cassettes" / "test_app" / "TestApp.test_ask.yaml"
+    assert yaml.exists()
+    standin.reset()
+    # As it is: the marker changes, the cassette stays.
+    project.file("test_app.py", project.read("test_app.py").replace("mark.vcr", "mark.llm_eval"))
+    replay = project.run("-q", "--llm-record=none", env=base)
+    assert (replay.returncode, len(standin.requests)) == (0, 0), replay.out
+    shown = json.loads(project.command("cassettes", "show", "cassettes", "--json").out)
+    assert [row["text"] for row in shown] == ["Hello from vcrpy."]
+    # Converted: ours replays without it.
+    project.command("cassettes", "convert", "cassettes").match(
+        "*TestApp.test_ask.yaml → *TestApp-test_ask-*.json (1 exchanges)"
+    )
+    yaml.unlink()
+    replay = project.run("-q", "--llm-record=none", env=base)
+    assert (replay.returncode, len(standin.requests)) == (0, 0), replay.out
+    again = project.command("cassettes", "convert", "cassettes")
+    assert again.returncode == 2
+
+
+def test_git_merges_two_branches_that_both_recorded(recorded: Project, standin: StandIn) -> None:
+    git(recorded, "init", "-q", "-b", "main")
+    recorded.command("init").match("added 2 lines to *gitattributes*", "git config merge.llmops-cassette.driver*")
+    assert recorded.command("init").out.strip() == "nothing to do: this checkout is set up"
+    test = TEST.replace("assert llm_eval.run(ask, llm_case.input).text", "[llm_eval.run(ask, q) for q in QUESTIONS]")
+    recorded.file("test_app.py", test.replace("QUESTIONS", "[llm_case.input]"))
+    git(recorded, "add", "-A")
+    git(recorded, "commit", "-qm", "base")
+    base = {"LLM_BASE": standin.url}
+    for branch, question in (("left", "Left?"), ("right", "Right?")):
+        git(recorded, "checkout", "-q", "-b", branch, "main")
+        recorded.file("test_app.py", test.replace("QUESTIONS", f'[llm_case.input, "{question}"]'))
+        run = recorded.run("-q", "--llm-record=refresh", env=base)
+        assert run.returncode == 0, run.out
+        git(recorded, "commit", "-qam", branch)
+    git(recorded, "checkout", "-q", "left")
+    git(recorded, "merge", "-q", "-X", "ours", "right")
+    recorded.file("test_app.py", test.replace("QUESTIONS", '[llm_case.input, "Left?", "Right?"]'))
+    standin.reset()
+    merged = recorded.run("-q", "--llm-record=none", env=base)
+    assert (merged.returncode, len(standin.requests)) == (0, 0), merged.out
+    assert "You said: Right?" in git(recorded, "diff", "main", "left", "--", "cassettes")
