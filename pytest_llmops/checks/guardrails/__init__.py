@@ -1,0 +1,1 @@
+"""Guardrails: detectors that need no network."""
