@@ -22,7 +22,9 @@ _FILES = frozenset({"png", "jpg", "jpeg", "gif", "svg", "webp", "css", "js", "ts
 _NOBODY = re.compile(r"git@[\w.\-]+:")
 
 _IPV4 = re.compile(r"(?<![\w.\-])(?:\d{1,3}\.){3}\d{1,3}(?![\w]|\.\d|-\d)")
-_IPV6 = re.compile(r"(?<![\w:.])(?=[0-9A-Fa-f]*:[0-9A-Fa-f]*:)[0-9A-Fa-f:]{3,39}(?:\d\.\d{1,3}\.\d{1,3}\.\d{1,3})?(?![\w:])")
+_IPV6 = re.compile(
+    r"(?<![\w:.])(?=[0-9A-Fa-f]*:[0-9A-Fa-f]*:)[0-9A-Fa-f:]{3,39}(?:\d\.\d{1,3}\.\d{1,3}\.\d{1,3})?(?![\w:])"
+)
 _NOT_ADDRESS = re.compile(
     r"(?:\bv|vers[a-zãóõ]*|release|build|firmware|section|sec|chapter|clause|article|se[cç][ãa]o|secci[oó]n|cap[ií]tulo|"
     r"kapitel|abschnitt|§|[=<>~^]=?|[A-Za-z]{2}/|[A-Za-z]-)[.:]?\s*$",

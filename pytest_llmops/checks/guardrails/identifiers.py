@@ -58,8 +58,12 @@ IDENTIFIERS: tuple[Identifier, ...] = (
     ),
     # as a timestamp, 20240131235959 would pass one time in a hundred
     Identifier("cnpj", r"(?!(?:19|20)\d\d[01]\d[0-3]\d[0-2]\d)\d{14}", "br.cnpj", alone="checksum"),
-    Identifier("rg", r"\d{1,2}\.\d{3}\.\d{3}-[\dXx]", labels=r"rg|registro geral|carteira de identidade", alone="shape"),
-    Identifier("pis", r"\d{3}\.\d{5}\.\d{2}-\d", labels=r"pis(?:/pasep)?|nis|nit", loose=_digits(11, 11), alone="shape"),
+    Identifier(
+        "rg", r"\d{1,2}\.\d{3}\.\d{3}-[\dXx]", labels=r"rg|registro geral|carteira de identidade", alone="shape"
+    ),
+    Identifier(
+        "pis", r"\d{3}\.\d{5}\.\d{2}-\d", labels=r"pis(?:/pasep)?|nis|nit", loose=_digits(11, 11), alone="shape"
+    ),
     Identifier(
         "ssn",
         r"\d{3}-\d{2}-\d{4}",
@@ -72,7 +76,10 @@ IDENTIFIERS: tuple[Identifier, ...] = (
     Identifier("itin", r"9\d{2}-\d{2}-\d{4}", "us.itin", r"itin", loose=_digits(9, 9), alone="checksum"),
     Identifier("ein", r"\d{2}-\d{7}", "us.ein", r"ein|employer identification(?: number)?"),
     Identifier(
-        "sin", r"\d{3}[ -]\d{3}[ -]\d{3}", "ca.sin", r"social insurance(?: number)?|sin(?= (?:number|no\b|#)|:)",
+        "sin",
+        r"\d{3}[ -]\d{3}[ -]\d{3}",
+        "ca.sin",
+        r"social insurance(?: number)?|sin(?= (?:number|no\b|#)|:)",
         loose=_digits(9, 9),
     ),
     Identifier("nhs", r"\d{3} \d{3} \d{4}", "gb.nhs", r"nhs(?: (?:number|no|num))?", loose=_digits(10, 10)),
@@ -100,46 +107,88 @@ IDENTIFIERS: tuple[Identifier, ...] = (
     ),
     Identifier("dni", r"\d{8}[- ]?[A-HJ-NP-TV-Z]", "es.dni", r"dni|nif", alone="checksum"),
     Identifier(
-        "dni", r"\d{1,2}\.\d{3}\.\d{3}", labels=r"dni|documento(?: nacional)? de identidad|c[eé]dula(?: de \w+)?",
+        "dni",
+        r"\d{1,2}\.\d{3}\.\d{3}",
+        labels=r"dni|documento(?: nacional)? de identidad|c[eé]dula(?: de \w+)?",
         loose=_digits(7, 10) + "[- ]?[A-Z]?",
     ),
     Identifier("nie", r"[XYZ][- ]?\d{7}[- ]?[A-HJ-NP-TV-Z]", "es.nie", r"nie", alone="checksum"),
     Identifier("nif", _digits(9, 9), "pt.nif", r"nif|n[uú]mero de contribuinte|contribuinte"),
     Identifier(
-        "steuer_id", r"\d{2} \d{3} \d{3} \d{3}", "de.idnr",
-        r"steuer-?id(?:nr|entifikationsnummer)?|steueridentifikationsnummer|idnr", loose=_digits(11, 11),
+        "steuer_id",
+        r"\d{2} \d{3} \d{3} \d{3}",
+        "de.idnr",
+        r"steuer-?id(?:nr|entifikationsnummer)?|steueridentifikationsnummer|idnr",
+        loose=_digits(11, 11),
     ),
     Identifier("steuernummer", _digits(10, 13), labels=r"steuernummer|st\.?-?nr\.?"),
-    Identifier("sozialversicherungsnummer", r"\d{2} ?\d{6} ?[A-Z] ?\d{3}",
-               labels=r"sozialversicherungsnummer|rentenversicherungsnummer|sv-nummer"),
+    Identifier(
+        "sozialversicherungsnummer",
+        r"\d{2} ?\d{6} ?[A-Z] ?\d{3}",
+        labels=r"sozialversicherungsnummer|rentenversicherungsnummer|sv-nummer",
+    ),
     Identifier("bsn", r"\d{9}", "nl.bsn", r"bsn|burgerservicenummer", loose=_digits(8, 9)),
-    Identifier("nn", r"\d{2}\.\d{2}\.\d{2}-\d{3}\.\d{2}", "be.nn", r"rijksregisternummer|num[eé]ro national",
-               loose=_digits(11, 11), alone="shape"),
-    Identifier("ahv", r"756\.\d{4}\.\d{4}\.\d{2}", "ch.ssn", r"ahv(?:-?n(?:umme)?r\.?)?|avs", loose=_digits(13, 13),
-               alone="shape"),
+    Identifier(
+        "nn",
+        r"\d{2}\.\d{2}\.\d{2}-\d{3}\.\d{2}",
+        "be.nn",
+        r"rijksregisternummer|num[eé]ro national",
+        loose=_digits(11, 11),
+        alone="shape",
+    ),
+    Identifier(
+        "ahv",
+        r"756\.\d{4}\.\d{4}\.\d{2}",
+        "ch.ssn",
+        r"ahv(?:-?n(?:umme)?r\.?)?|avs",
+        loose=_digits(13, 13),
+        alone="shape",
+    ),
     Identifier("pesel", r"\d{11}", "pl.pesel", r"pesel"),
-    Identifier("personnummer", r"(?:\d{2})?\d{2}[01]\d[0-3]\d[-+]\d{4}", "se.personnummer", r"personnummer",
-               loose=_digits(10, 12), alone="checksum"),
-    Identifier("fodselsnummer", r"\d{6} \d{5}", "no.fodselsnummer", r"f[øo]dselsnummer|personnummer",
-               loose=_digits(11, 11), alone="checksum"),
+    Identifier(
+        "personnummer",
+        r"(?:\d{2})?\d{2}[01]\d[0-3]\d[-+]\d{4}",
+        "se.personnummer",
+        r"personnummer",
+        loose=_digits(10, 12),
+        alone="checksum",
+    ),
+    Identifier(
+        "fodselsnummer",
+        r"\d{6} \d{5}",
+        "no.fodselsnummer",
+        r"f[øo]dselsnummer|personnummer",
+        loose=_digits(11, 11),
+        alone="checksum",
+    ),
     Identifier("cpr", r"\d{6}-\d{4}", "dk.cpr", r"cpr(?:-?n(?:umme)?r\.?)?", loose=_digits(10, 10)),
-    Identifier("hetu", r"[0-3]\d[01]\d{3}[-+A]\d{3}[0-9A-FHJ-NPR-Y]", "fi.hetu", r"henkil[öo]tunnus|hetu",
-               alone="checksum"),
+    Identifier(
+        "hetu", r"[0-3]\d[01]\d{3}[-+A]\d{3}[0-9A-FHJ-NPR-Y]", "fi.hetu", r"henkil[öo]tunnus|hetu", alone="checksum"
+    ),
     Identifier("curp", r"[A-Z]{4}\d{6}[HM][A-Z]{5}[A-Z\d]\d", "mx.curp", r"curp", alone="shape"),
     Identifier("rfc", r"[A-ZÑ&]{3,4}\d{6}[A-Z\d]{3}", "mx.rfc", r"rfc(?! ?\d)"),
     Identifier("cuit", r"\d{2}-\d{8}-\d", "ar.cuit", r"cuit|cuil", loose=_digits(11, 11), alone="checksum"),
-    Identifier("rut", r"\d{1,2}\.\d{3}\.\d{3}-[\dK]", "cl.rut", r"rut", loose=r"\d{1,2}\.?\d{3}\.?\d{3}-?[\dK]",
-               alone="checksum"),
+    Identifier(
+        "rut",
+        r"\d{1,2}\.\d{3}\.\d{3}-[\dK]",
+        "cl.rut",
+        r"rut",
+        loose=r"\d{1,2}\.?\d{3}\.?\d{3}-?[\dK]",
+        alone="checksum",
+    ),
     Identifier("nit", r"\d{3}\.\d{3}\.\d{3}-\d", "co.nit", r"nit", loose=_digits(9, 10)),
     Identifier("ric", r"\d{6}(?:19|20)\d{2}[01]\d[0-3]\d{4}[\dX]", "cn.ric", r"身份证(?:号码?)?", alone="checksum"),
     Identifier("my_number", _digits(12, 12), "jp.in_", r"マイナンバー|個人番号|my number"),
     Identifier("rrn", r"\d{2}[01]\d[0-3]\d-[1-8]\d{6}", "kr.rrn", r"주민등록번호", alone="shape"),
     Identifier("aadhaar", r"\d{4} \d{4} \d{4}", "in_.aadhaar", r"aadhaar(?: (?:number|no))?", loose=_digits(12, 12)),
-    Identifier("pan", r"[A-Z]{3}[ABCFGHLJPTK][A-Z]\d{4}[A-Z]", "in_.pan", r"pan(?: (?:number|no|card))?",
-               alone="shape"),
+    Identifier(
+        "pan", r"[A-Z]{3}[ABCFGHLJPTK][A-Z]\d{4}[A-Z]", "in_.pan", r"pan(?: (?:number|no|card))?", alone="shape"
+    ),
     Identifier("tfn", r"\d{3} \d{3} \d{3}", "au.tfn", r"tfn|tax file number", loose=_digits(8, 9)),
     Identifier("tckn", r"\d{11}", "tr.tckimlik", r"t\.?c\.? ?kimlik(?: no)?|tckn"),
-    Identifier("cccd", r"\d{12}", labels=r"cccd|cmnd|c[aă]n c[uư][oớ]c c[oô]ng d[aâ]n|s[oố] cmnd", loose=r"\d{12}|\d{9}"),
+    Identifier(
+        "cccd", r"\d{12}", labels=r"cccd|cmnd|c[aă]n c[uư][oớ]c c[oô]ng d[aâ]n|s[oố] cmnd", loose=r"\d{12}|\d{9}"
+    ),
     Identifier("mst", r"\d{10}(?:-\d{3})?", "vn.mst", r"m[aã] s[oố] thu[eế](?: c[aá] nh[aâ]n)?"),
     Identifier("national_id", _digits(10, 14), labels=r"رقم الهوية|الرقم القومي|رقم الإقامة|national id(?: number)?"),
     Identifier(
@@ -156,7 +205,6 @@ IDENTIFIERS: tuple[Identifier, ...] = (
         r"conta corrente|cuenta bancaria|kontonummer|num[eé]ro de compte|numero di conto|银行账号",
     ),
 )
-
 
 
 def gap(longest: int = 40) -> str:

@@ -11,8 +11,10 @@ from pytest_llmops.checks.guardrails.outcome import Span
 _CARD = re.compile(rf"{BEFORE}(?<![.\-/+])\d(?:[ \-]?\d){{11,18}}{AFTER}(?![.\-/]\d)")
 _CARD_LABEL = (
     r"(?:credit |debit |bank |visa |payment )?cards?|cc|ccn|visa|master ?card|amex|american express|diners|"
-    r"cart[ãa]o|cart[õo]es|tarjetas?|cartes?(?: bancaires?| bleue)?|(?:kredit|bank|ec-?|debit)?karten?(?:nummer)?|cart[ae]|"
-    r"th[eẻ](?: t[ií]n d[uụ]ng| ng[aâ]n h[aà]ng)?|信用卡|银行卡|卡号|卡號|クレジットカード|カード番号|カード|بطاقة|البطاقة|"
+    r"cart[ãa]o|cart[õo]es|tarjetas?|cartes?(?: bancaires?| bleue)?|(?:kredit|bank|ec-?|debit)?karten?(?:nummer)?|"
+    r"cart[ae]|"
+    r"th[eẻ](?: t[ií]n d[uụ]ng| ng[aâ]n h[aà]ng)?|信用卡|银行卡|卡号|卡號|クレジットカード|カード番号|カード|"
+    r"بطاقة|البطاقة|"
     r"карт[аыу]"
 )
 _LABELLED_CARD = re.compile(
@@ -32,8 +34,10 @@ _PREFIXES = (
 )
 _NETWORKS = tuple((re.compile(prefix), lengths) for prefix, lengths in _PREFIXES)
 _IBAN = re.compile(rf"{BEFORE}[A-Z]{{2}}\d{{2}}(?:[ \-]?[A-Z0-9]){{11,30}}{AFTER}", re.IGNORECASE)
-_LABELLED_IBAN = re.compile(rf"\biban\b{gap()}{BEFORE}(?P<value>[A-Z]{{2}}\d{{2}}[ ]?(?:[A-Z0-9]{{4}}[ ]?){{2,7}}[A-Z0-9]{{0,4}})"
-                            rf"{AFTER}", re.IGNORECASE)
+_LABELLED_IBAN = re.compile(
+    rf"\biban\b{gap()}{BEFORE}(?P<value>[A-Z]{{2}}\d{{2}} ?(?:[A-Z0-9]{{4}} ?){{2,7}}[A-Z0-9]{{0,4}}){AFTER}",
+    re.IGNORECASE,
+)
 
 
 def find(text: str) -> Iterator[Span]:

@@ -11,7 +11,8 @@ from pytest_llmops.checks.guardrails.outcome import Span
 
 _CANDIDATE = re.compile(
     r"(?<![A-Za-zÀ-ɏ0-9_@/=.$€£¥+])(?:\+ ?)?\(?\+?\d(?:[ \u00a0.\-/]{0,2}\(?\d\)?){4,18}"
-    r"(?P<extension>(?: ?(?:x|,? ?ext\.? ?|#| ramal | poste | durchwahl )\d{1,6})?)(?![A-Za-zÀ-ɏ0-9_%€$£¥@]|[.,:]\d|/\d)",
+    r"(?P<extension>(?: ?(?:x|,? ?ext\.? ?|#| ramal | poste | durchwahl )\d{1,6})?)"
+    r"(?![A-Za-zÀ-ɏ0-9_%€$£¥@]|[.,:]\d|/\d)",
     re.IGNORECASE,
 )
 _NAMED = (
@@ -25,7 +26,8 @@ _NAMED = (
     r"手机号?码?|手機|电话号?码?|電話(?:番号|號碼)?|携帯(?:番号|電話)?|联系方式|هاتفي?|الهاتف|جوالي?|الجوال|موبايل"
 )
 _ASKED = (
-    r"call(?:ed|ing)?|ring|reach(?:ed|able)?|dial(?:led)?|contact|text(?:ed)?|answer(?:ed|ing)?|phoned?|my number|number is|"
+    r"call(?:ed|ing)?|ring|reach(?:ed|able)?|dial(?:led)?|contact|text(?:ed)?|answer(?:ed|ing)?|phoned?|"
+    r"my number|number is|"
     r"lig(?:ue|ar|uem|ou|a|aram)|meu n[uú]mero|chame|"
     r"ll[aá]m[ea](?:n|r|me|nos|rme|rnos)?|mi n[uú]mero|marque|"
     r"appel(?:ez|er|le|s)?|rappel(?:ez|er|le)?|mon num[eé]ro|joign\w+|"
@@ -35,7 +37,7 @@ _ASKED = (
 )
 _CUE_BEFORE = re.compile(rf"{BEFORE}(?:{_NAMED}){AFTER}{gap()}$|{BEFORE}(?:{_ASKED}){AFTER}{gap(25)}$", re.IGNORECASE)
 _CUE_BESIDE = re.compile(
-    rf"{BEFORE}(?:{_NAMED}|{_ASKED}){AFTER}(?:\W+(?:number|no|nr|num|is|are|at|on|to|me|us|him|her|them|for|n[úu]mero|do|da|del?|"
+    rf"{BEFORE}(?:{_NAMED}|{_ASKED}){AFTER}(?:\W+(?:number|no|nr|num|is|are|at|on|to|the|my|me|us|him|her|them|for|o|a|el|den|n[úu]mero|do|da|del?|"
     r"cliente|é|e|es|ist|lautet|unter|para|no|em|al|au|le|est|il|è|là|của|tôi|số|号码?|是|は|番号)){0,4}\W*$",
     re.IGNORECASE,
 )
@@ -55,15 +57,20 @@ _OTHER_NUMBER = re.compile(
 )
 _DATE = re.compile(
     r"(?<!\d)(?:(?:19|20)\d\d[-./ ](?:0?[1-9]|1[0-2])[-./ ](?:0?[1-9]|[12]\d|3[01])|"
-    r"(?:0?[1-9]|[12]\d|3[01])[-./ ](?:0?[1-9]|[12]\d|3[01])[-./ ](?:19|20)\d\d|(?:19|20)\d\d ?[-/] ?(?:(?:19|20)?\d\d))(?!\d)"
+    r"(?:0?[1-9]|[12]\d|3[01])[-./ ](?:0?[1-9]|[12]\d|3[01])[-./ ](?:19|20)\d\d|"
+    r"(?:19|20)\d\d ?[-/] ?(?:(?:19|20)?\d\d))(?!\d)"
 )
 _NORTH_AMERICAN = re.compile(r"(?:(?:\+?1|001)[-. ]?)?(?:\(\d{3}\) ?|\d{3}(?P<mark>[-.]))\d{3}[-.]\d{4}")
 _AREA_IN_BRACKETS = re.compile(r"\((?!(?:19|20)\d\d\))0?\d{1,4}\) ?\d{3,5}[ .\-]?\d{3,5}")
+_TRUNK_0 = ("GB", "DE", "IT", "JP", "AU", "NL", "CH", "AT", "BE", "VN", "CN", "AR", "ZA", "KR")
 # Shapes that other numbers rarely have; a numbering plan must know the number, too.
 _BY_PLAN: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = (
     (re.compile(r"\d{2} 9?\d{4}-\d{4}"), ("BR",)),
     (re.compile(r"0[1-9](?:[ .]\d\d){4}"), ("FR",)),
-    (re.compile(r"0\d{1,4}[ \-/]\d{2,8}(?:[ \-]\d{2,6}){0,3}"), ("GB", "DE", "IT", "JP", "AU", "NL", "CH", "AT", "BE", "VN", "CN", "AR", "ZA", "KR")),
+    (
+        re.compile(r"0\d{1,4}[ \-/]\d{2,8}(?:[ \-]\d{2,6}){0,3}"),
+        _TRUNK_0,
+    ),
     (re.compile(r"0\d{9,10}"), ("GB", "DE", "FR", "VN", "JP", "IT")),
     (re.compile(r"[69]\d{2} \d{3} \d{3}|[679]\d{2} \d{2} \d{2} \d{2}"), ("ES", "PT")),
     (re.compile(r"\d{3} \d{3} \d{4}"), ("US",)),
