@@ -49,6 +49,12 @@ def cassette_path(item: pytest.Item, folder: Path | None) -> Path:
     return _folder(item.config, item.path, folder) / storage.file_name(name.replace("::", "-"))
 
 
+def live_folder(config: pytest.Config) -> Path:
+    """Where a ``live`` run keeps its exchanges until it has ended, for ``--llm-resume``."""
+    cache = config.rootpath / str(config.getini("cache_dir"))
+    return cache / "llmops-live"
+
+
 def foreign_cassette(item: pytest.Item) -> Path | None:
     """The test's cassette of pytest-recording, where there is one: ``cassettes/<module>/<test>.yaml``."""
     folder = item.path.parent / "cassettes" / item.path.stem
@@ -111,9 +117,10 @@ class Orphans:
             folders += [
                 f for f in sorted(root.iterdir()) if f.is_dir() and f != cassette.parent and not self._module_exists(f)
             ]
-        for folder in folders:
-            for path in self._orphans_of(folder):
-                yield self._interactions(path)
+        orphans = [path for folder in folders for path in self._orphans_of(folder)]
+        # A renamed module keeps the names of its tests: each finds its own first, though others may ask the same.
+        for path in sorted(orphans, key=lambda path: path.name != cassette.name):
+            yield self._interactions(path)
 
     def _orphans_of(self, folder: Path) -> list[Path]:
         """Looked up once: what this session records belongs to its tests."""
