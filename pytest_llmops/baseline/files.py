@@ -279,10 +279,13 @@ def _case_line(name: str, case: CaseBaseline) -> str:
     if any(case.digests):
         head["cassettes"] = case.digests
     samples = ",".join(
-        f"{_json(metric)}:[{','.join('null' if v is None else f'{v:.6g}'.replace('e-0', 'e-') for v in case.samples[metric])}]"
-        for metric in sorted(case.samples)
+        f"{_json(metric)}:[{','.join(map(_digits, case.samples[metric]))}]" for metric in sorted(case.samples)
     )
     return f'{_json(head)[:-1]},"samples":{{{samples}}}}}'
+
+
+def _digits(value: float | None) -> str:
+    return "null" if value is None else f"{value:.6g}".replace("e-0", "e-")
 
 
 def _json(value: object) -> str:

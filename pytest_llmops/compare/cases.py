@@ -87,8 +87,12 @@ def _meets(values: Sequence[float], threshold: float | None) -> bool:
 
 
 def _failure(trials: Sequence[TestRecord]) -> str | None:
-    lines = next((trial.error.strip().splitlines() for trial in trials if trial.error and trial.error.strip()), None)
-    return lines[0][:REASON_LENGTH] if lines else None
+    return next((first_line(trial.error) for trial in trials if trial.error and trial.error.strip()), None)
+
+
+def first_line(text: str) -> str:
+    """What an error says first, short enough for a list."""
+    return text.strip().partition("\n")[0][:REASON_LENGTH]
 
 
 def errored_cases(lost: Mapping[str, Sequence[Pair]]) -> list[CaseFinding]:
@@ -117,7 +121,7 @@ def _why_lost(metric: str, trials: Sequence[TestRecord]) -> str | None:
     for trial in trials:
         measured = trial.measurements.get(metric)
         if measured is not None and measured.status == "error":
-            return f"{metric}: {measured.reason or 'error'}"[:REASON_LENGTH]
+            return f"{metric}: {first_line(measured.reason or 'error')}"
     for trial in trials:
         if trial.outcome == "error":
             return _failure([trial]) or "the test broke down outside its body"

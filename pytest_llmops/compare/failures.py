@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pytest_llmops.compare.policy import Policy
-from pytest_llmops.records import CaseFinding, Comparison, MetricComparison
+from pytest_llmops.records import Comparison, MetricComparison
 
 LISTED = 20
 WORDS = {"regressed": "regressed", "not_comparable": "cannot be compared", "inconclusive": "is inconclusive"}
@@ -74,21 +73,20 @@ def failures(comparison: Comparison, policy: Policy | None = None) -> list[Failu
 def _listed(name: str, word: str, lines: list[str], comparison: Comparison) -> Failure:
     count = f"{len(lines)} case{'s' if len(lines) > 1 else ''} {word}"
     more = [f"  … and {len(lines) - LISTED} more"] if len(lines) > LISTED else []
-    return Failure(name, "\n".join([count, *lines[:LISTED], *more, way_out(comparison, case=True)]))
+    return Failure(name, "\n".join([count, *lines[:LISTED], *more, _way_out(comparison, case=True)]))
 
 
 def _metric_message(row: MetricComparison, comparison: Comparison) -> str:
-    lines = [f"{row.metric} {WORDS[row.verdict]}" + (f": {numbers(row)}" if row.delta is not None else "")]
+    lines = [f"{row.metric} {WORDS[row.verdict]}" + (f": {_numbers(row)}" if row.delta is not None else "")]
     if row.reason:
         lines.append(f"  {row.reason}")
     if row.advice:
         lines.append(f"  {row.advice}")
     lines += [f"  {one.case}: {one.baseline:g} → {one.current:g}" for one in row.worst_cases]
-    return "\n".join([*lines, way_out(comparison, case=False)])
+    return "\n".join([*lines, _way_out(comparison, case=False)])
 
 
-def numbers(row: MetricComparison) -> str:
-    """A metric's numbers in one line: 0.81 → 0.73, Δ -0.08 (-0.11 … -0.05), 50 cases, p = 0.0004."""
+def _numbers(row: MetricComparison) -> str:
     change = "{:+.1%}" if row.relative else "{:+.3g}"
     text = f"{row.baseline:.4g} → {row.current:.4g}, Δ {change.format(row.delta)}"
     if row.ci_low is not None and row.ci_high is not None:
@@ -98,16 +96,10 @@ def numbers(row: MetricComparison) -> str:
     return text + (f", p = {p:.2g}" if p is not None else ", the same recordings")
 
 
-def way_out(comparison: Comparison, *, case: bool) -> str:
-    """How to take a change that is meant."""
+def _way_out(comparison: Comparison, *, case: bool) -> str:
     baseline = comparison.baseline or "FILE"
     what = "case" if case else "metric"
     return (
         f"Meant? Accept the {what} in llm-accept.toml, or store this run: "
         f"pytest --llm-baseline={baseline} --llm-update-baseline"
     )
-
-
-def failing(findings: Iterable[CaseFinding]) -> list[CaseFinding]:
-    """The findings that fail the run."""
-    return [one for one in findings if one.fails and not one.accepted]

@@ -150,7 +150,7 @@ def _add_lost(state: _State, tested: metrics.Tested) -> None:
     for trial in chain.from_iterable(one.trials for one in tested.lost):
         measured = trial.measurements.get(tested.name)
         if measured is not None:
-            example = f" ({measured.status}: {measured.reason or 'no reason given'})"
+            example = f" ({measured.status}: {cases.first_line(measured.reason or 'no reason given')})"
             state.lost[tested.name] = tested.lost
             break
     reason = f"no value in any of its {len(tested.lost)} cases now{example}"

@@ -111,13 +111,18 @@ def _cells(row: MetricComparison, kind: str) -> tuple[str, ...]:
     name = text.clean(row.metric)
     if row.baseline is None or row.current is None or row.delta is None:
         return name, "", "", "", verdict
-    before_now = f"{text.amount(row.baseline, kind)} → {text.amount(row.current, kind).removeprefix('$')}"
+    before_now = _before_now(row.baseline, row.current, kind, row.unit)
     delta = text.change(row.delta, kind, row.relative) if row.delta else "="
     if row.ci_low is not None and row.ci_high is not None and row.ci_low < row.ci_high:
         low, high = (text.change(bound, kind, row.relative).rstrip("%p") for bound in (row.ci_low, row.ci_high))
         delta = f"{delta} ({low}…{high})"
     detectable = "" if row.mde is None else text.change(row.mde, kind, row.relative, sign=False)
     return name, before_now, delta, detectable, verdict
+
+
+def _before_now(before: float, now: float, kind: str, unit: str | None) -> str:
+    unit = text.clean(unit) if unit else None
+    return f"{text.amount(before, kind, unit)} → {text.amount(now, kind, unit).removeprefix('$')}"
 
 
 def _line(cells: Sequence[str], widths: Sequence[int], gap: str) -> str:
@@ -134,7 +139,7 @@ def _remarks(row: MetricComparison, run: RunRecord, width: int) -> list[str]:
     if row.gate and row.verdict == "regressed" and not row.accepted:
         lines.append(f"  {text.clean(row.metric)} changed for the worse most in:")
         for one in row.worst_cases[:WORST]:
-            values = f"{text.amount(one.baseline, kind)} → {text.amount(one.current, kind)}"
+            values = _before_now(one.baseline, one.current, kind, row.unit)
             name = text.shorten(text.clean(one.case), width - 6 - text.display_width(values))
             lines.append(f"    {name}  {values}")
     return lines

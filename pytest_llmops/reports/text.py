@@ -63,10 +63,12 @@ def indented(text: str, width: int, indent: str = "  ") -> list[str]:
     return [line for line in lines if line.strip()]
 
 
-def amount(value: float, kind: str) -> str:
-    """A value in its unit: 94.0%, 812 ms, 1.12 s, $0.00012, 1,234, 0.812."""
+def amount(value: float, kind: str, unit: str | None = None) -> str:
+    """A value in its unit: 94.0%, 812 ms, 1.12 s, $0.00012, 1,234, 0.812; times are ms and costs USD by default."""
     if kind in ("pass", "rate"):
         return f"{value:.1%}"
+    if kind in ("latency", "cost") and unit not in (None, "ms", "USD"):
+        return f"{value:.4g} {unit}"
     if kind == "latency":
         return f"{value / 1000:.3g} s" if abs(value) >= 1000 else f"{value:.3g} ms"
     if kind == "cost":

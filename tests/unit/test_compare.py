@@ -427,12 +427,15 @@ def test_skipped_cases_are_neither_missing_nor_compared():
 def test_a_case_whose_judge_errored_fails():
     before = stored(run_of({"tone": [0.5] * 12}))
     now = run_of({"tone": [0.5] * 12})
-    now.tests[3].measurements["tone"] = Measurement(status="error", reason="529 overloaded", source="judge")
+    now.tests[3].measurements["tone"] = Measurement(
+        status="error", reason="529 overloaded\n  a second line", source="judge"
+    )
     comparison = compare(before, now)
     assert comparison.errored_cases == [case("c3")]
     [failure] = failures(comparison)
     assert failure.nodeid == "llm-baseline::errored-cases"
-    assert "tone: 529 overloaded" in failure.message
+    assert "tone: 529 overloaded\n" in failure.message
+    assert "second line" not in failure.message
 
 
 def test_one_errored_trial_of_several_leaves_the_others():

@@ -189,7 +189,7 @@ def test_many_advisory_metrics_do_not_flood():
         (-0.5, "score", "-0.500"),
     ],
 )
-def test_amounts_in_their_units(value, kind, expected):
+def test_amounts_in_their_usual_units(value, kind, expected):
     assert text.amount(value, kind) == expected
 
 
@@ -206,6 +206,11 @@ def test_amounts_in_their_units(value, kind, expected):
 )
 def test_changes_in_their_units(value, kind, relative, expected):
     assert text.change(value, kind, relative) == expected
+
+
+def test_amounts_in_other_units():
+    assert text.amount(2.5, "latency", "s") == "2.5 s"
+    assert text.amount(2.5, "cost", "EUR") == "2.5 EUR"
 
 
 def test_names_are_cut_in_the_middle():
