@@ -11,6 +11,7 @@ import pytest
 from pytest_llmops.errors import LlmopsError, SettingsError
 from pytest_llmops.settings import (
     SETTINGS,
+    Age,
     ProjectSettings,
     RecordMode,
     find_pyproject,
@@ -46,6 +47,9 @@ class Configuration:
     concurrency: int
     concurrency_report: bool
     timeout: float | None
+    stale_after: Age | None
+    replay_speed: float
+    resume: bool
     json: Path | None
     judge: str | None
     store_text: bool
@@ -87,6 +91,10 @@ def _resolved(config: pytest.Config) -> Configuration:
             "--llm-update-baseline is refused where CI is set: a baseline is updated by hand and reviewed.\n"
             "If this job is meant to do it, add --llm-force."
         )
+    if given["resume"] and given["record"] != "live":
+        raise SettingsError(
+            "--llm-resume goes with --llm-record=live; what other modes record is taken up by itself after a crash."
+        )
     return Configuration(
         base=base,
         project=load_project(find_pyproject(config.rootpath)),
@@ -101,6 +109,9 @@ def _resolved(config: pytest.Config) -> Configuration:
         concurrency=given["concurrency"] or 1,
         concurrency_report=bool(given["concurrency_report"]),
         timeout=given["timeout"],
+        stale_after=given["stale_after"],
+        replay_speed=given["replay_speed"] or 0.0,
+        resume=bool(given["resume"]),
         json=path("json"),
         judge=given["judge"],
         store_text=given["store_text"] is not False,

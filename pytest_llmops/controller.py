@@ -43,6 +43,8 @@ class Controller:
         self.run: RunRecord | None = None
         if settings is not None and settings.baseline is not None:
             self._load_baseline(settings, settings.baseline)
+        if settings is not None and settings.record == "live" and not settings.resume:
+            self._forget_live()
 
     def _load_baseline(self, settings: Configuration, file: Path) -> None:
         """A baseline or accept file that cannot be used is a usage error before any test runs."""
@@ -66,6 +68,14 @@ class Controller:
         if settings.baseline is not None:
             words.append(f"baseline {os.path.relpath(settings.baseline, settings.base)}")
         return "llmops: " + ", ".join(words)
+
+    def _forget_live(self) -> None:
+        """Drop what a broken-off live run left, or this one that has come to its end."""
+        import shutil
+
+        from pytest_llmops.naming import live_folder
+
+        shutil.rmtree(live_folder(self._config), ignore_errors=True)
 
     # -- gathering --------------------------------------------------------------------------------------------------
 
@@ -135,6 +145,8 @@ class Controller:
         self._configuration = settings = configuration(self._config)
         self.run = run = self._run_record(settings)
         self._fail_cases(run)
+        if settings.record == "live" and not stopped:
+            self._forget_live()
         if settings.baseline is not None:
             if stopped:
                 self._say(f"llmops: the run was {stopped}; nothing was compared with the baseline.", yellow=True)

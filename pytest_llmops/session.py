@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +66,7 @@ class ItemSession:
             scrub=Scrubber(project.scrub, project.scrub_fields),
             orphans=naming.Orphans(config).find,
             folder=f"{config.invocation_params.dir}{os.sep}",
+            replay_speed=configuration.replay_speed,
         )
         self._interception = Interception(guard=configuration.record == "none")
         self._interception.install()
@@ -94,14 +96,16 @@ class ItemSession:
     def _start(self, item: pytest.Item, spec: MarkerSpec) -> None:
         trial = naming.trial_of(item)
         configuration = self._configuration
-        path = naming.cassette_path(item, configuration.cassette_dir)
+        live = configuration.record == "live"
+        path = naming.cassette_path(item, naming.live_folder(self._config) if live else configuration.cassette_dir)
         tape = Tape(
-            None if configuration.record == "live" else path,
+            path,
             configuration.record,
             self._options,
             test=naming.case_key(item),
             command=naming.record_command(item),
-            foreign=naming.foreign_cassette(item) if not path.exists() else None,
+            foreign=naming.foreign_cassette(item) if not live and not path.exists() else None,
+            resume=configuration.resume,
         )
         evaluation = Evaluation(
             tape, configuration.project, self._make_judge, case=trial.case, store_text=configuration.store_text
@@ -129,14 +133,17 @@ class ItemSession:
         outer = scope.own()
         if outer is None or fixturedef.scope == "function":
             return (yield)
-        path = naming.fixture_cassette_path(self._config, fixturedef, request, self._configuration.cassette_dir)
+        live = outer.mode == "live"
+        folder = naming.live_folder(self._config) if live else self._configuration.cassette_dir
+        path = naming.fixture_cassette_path(self._config, fixturedef, request, folder)
         with _clean_failures():
             inner = Tape(
-                None if outer.mode == "live" else path,
+                path,
                 outer.mode,
                 self._options,
                 test=f"{fixturedef.baseid}::{fixturedef.argname}",
                 command=outer.command,
+                resume=self._configuration.resume,
             )
         scope.substitute(outer, inner)
         passed = False
@@ -180,6 +187,22 @@ class ItemSession:
         self._measure(running, failed=False)
         if evaluation.tape.misses:  # the judges' own
             raise evaluation.tape.misses[0]
+        self._check_age(item, evaluation.tape)
+
+    def _check_age(self, item: pytest.Item, tape: Tape) -> None:
+        limit, oldest = self._configuration.stale_after, tape.oldest()
+        if limit is None or oldest is None:
+            return
+        days = (datetime.now(UTC) - oldest).total_seconds() / 86_400
+        if days <= limit.days:
+            return
+        message = (
+            f"{tape.name}: recorded {days:.0f} days ago ({oldest:%Y-%m-%d}), more than {limit.days:g}\n"
+            f"  record it again: {tape.command.replace('refresh', 'all')}"
+        )
+        if limit.fail:
+            pytest.fail(f"stale recording: {message}", pytrace=False)
+        item.warn(StaleRecordingWarning(message))
 
     def _measure(self, running: _Running, *, failed: bool) -> None:
         try:
@@ -280,7 +303,7 @@ class ItemSession:
             measurements=self._measurements(running),
             calls=[call for _, call in evaluation.answered()],
             cassette=CassetteUse(
-                file=tape.name if tape.path else None,
+                file=tape.name if tape.mode != "live" else None,
                 digest=tape.digest(),
                 replayed=sum(not t.live for t in tape.transfers),
                 live=sum(t.live for t in tape.transfers),
@@ -308,6 +331,10 @@ class ItemSession:
             error=reason,
             measurements={"pass": Measurement(status="error", reason=reason, source="builtin", kind="pass")},
         )
+
+
+class StaleRecordingWarning(pytest.PytestWarning):
+    """A test replays recordings older than ``--llm-stale-after``."""
 
 
 class UnknownCost(AssertionError):

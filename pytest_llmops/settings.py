@@ -68,6 +68,25 @@ _count = _above_zero(int, "whole number")
 _amount = _above_zero(float, "number")
 
 
+@dataclass(frozen=True, slots=True)
+class Age:
+    """How old recordings may be, and whether older ones fail the test or only warn."""
+
+    days: float
+    fail: bool
+
+
+def _age(text: str) -> Age:
+    days, _, action = text.partition(":")
+    if action not in ("", "warn", "fail"):
+        raise ValueError(f"{text!r}: after the colon comes warn or fail")
+    return Age(_amount(days), action == "fail")
+
+
+def _speed(text: str) -> float:
+    return 0.0 if text.strip() == "0" else _amount(text)
+
+
 def _hosts(text: str) -> tuple[str, ...]:
     return tuple(text.replace(",", " ").split())
 
@@ -157,6 +176,24 @@ SETTINGS: tuple[Setting, ...] = (
         switch=True,
     ),
     Setting("timeout", _amount, "fail an evaluation whose body takes longer than SECONDS", metavar="SECONDS"),
+    Setting(
+        "stale_after",
+        _age,
+        "warn where a test replays recordings older than DAYS; DAYS:fail fails it",
+        metavar="DAYS",
+    ),
+    Setting(
+        "replay_speed",
+        _speed,
+        "play streams at their recorded pace times F (default 0: at once)",
+        metavar="F",
+    ),
+    Setting(
+        "resume",
+        _flag,
+        "with --llm-record=live: go on after Ctrl-C or a crash without paying twice",
+        switch=True,
+    ),
     Setting("json", str, "write the run record to FILE", metavar="FILE"),
     Setting("judge", str, "judge model, as provider:model", metavar="MODEL"),
     Setting(

@@ -8,6 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from fnmatch import fnmatch
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -23,6 +24,8 @@ from pytest_llmops.registry import current_role
 from pytest_llmops.settings import RecordMode
 
 LOOPBACK = ("localhost", "127.*", "::1", "0.0.0.0")
+JUDGED = "judge:"
+"""What keys of judges' calls begin with: hashes of judge, rubric, answer and repeat, not of a request."""
 _QUOTA = re.compile(rb"insufficient_quota|credit balance is too low|billing_hard_limit|quota has been exhausted", re.I)
 
 
@@ -43,6 +46,7 @@ class TapeOptions:
         orphans: recordings of tests that no longer exist, for a renamed one to find.
         replay_speed: 1 plays streams at their recorded pace, 0 at once.
         folder: with a closing slash; cassettes below it are named relative to it in messages.
+        answers: what judges said in this session, by key: a trial that got the same answer asks for no new verdict.
     """
 
     hosts: Mapping[str, str] = field(default_factory=dict)
@@ -54,17 +58,19 @@ class TapeOptions:
     orphans: Callable[[Path], Iterator[list[Interaction]]] = no_orphans
     replay_speed: float = 0.0
     folder: str = ""
+    answers: dict[str, Interaction] = field(default_factory=dict)
 
 
 class Tape:
     """A cassette while it is in use; safe to use from several threads.
 
     Args:
-        path: the cassette file; None for mode ``live``.
+        path: the cassette file; in mode ``live`` where a broken-off run's exchanges are kept, or None.
         mode: the record mode.
         test: the node id it belongs to, without the trial.
         command: the command that records it anew, for messages.
         foreign: a cassette of vcrpy's, replayed where there is none of ours.
+        resume: in mode ``live``, replay what the broken-off run paid for.
     """
 
     def __init__(
@@ -76,6 +82,7 @@ class Tape:
         test: str = "",
         command: str = "",
         foreign: Path | None = None,
+        resume: bool = False,
     ) -> None:
         self.path, self.mode, self.options, self.test, self.command = path, mode, options, test, command
         self.started = time.perf_counter()
@@ -91,6 +98,9 @@ class Tape:
         self._index: dict[str, list[Interaction]] = defaultdict(list)
         self._normalised: dict[str, list[Interaction]] | None = None
         self._used: set[int] = set()
+        self._next: dict[str, int] = {}
+        self._borrowed = False
+        self._replays = mode != "all" and (mode != "live" or resume)
         self._adopted: list[Interaction] | None = None
         self._leftovers: Leftovers | None = None
         self._journal = Journal(path) if path is not None and mode != "none" else None
@@ -100,15 +110,15 @@ class Tape:
 
     def _load(self, path: Path, foreign: Path | None) -> None:
         self.existed = path.is_file()
-        if self.existed and self.mode != "all":
+        if self.existed and self._replays:
             self._stored = storage.load(path, hint=self.command)
-        elif foreign is not None and not self.existed and self.mode != "all":
+        elif foreign is not None and not self.existed and self._replays:
             from pytest_llmops.cassettes import foreign as reader
 
             self._stored = reader.load(foreign, self._foreign_key, ignored=self.options.ignored_fields)
             self.existed = True
         leftovers = Leftovers(path)
-        if leftovers.interactions and self.mode != "all":
+        if leftovers.interactions and self._replays:
             have = {key for key, _ in storage.occurrences(self._stored)}
             self._stored = self._stored + [
                 e for key, e in storage.occurrences(leftovers.interactions) if key not in have
@@ -116,6 +126,8 @@ class Tape:
         self._leftovers = leftovers
         for entry in self._stored:
             self._index[entry["key"]].append(entry)
+            if entry["key"].startswith(JUDGED):
+                self.options.answers.setdefault(entry["key"], entry)
 
     # -- a request comes ------------------------------------------------------------------------------------------
 
@@ -147,7 +159,7 @@ class Tape:
         request.sdk = _sdk(user_agent)
         with self._lock:
             number = len(self.transfers) + 1
-            hit = None if self.mode in ("all", "live") else self._take(request)
+            hit = self._take(request) if self._replays else None
             if hit is None and not self._may_call():
                 raise self.missed(self._describe(request, number))
             transfer = Transfer(self, request, number, capture, hit)
@@ -164,16 +176,22 @@ class Tape:
                 entry = transfer.interaction
                 if entry is not None and entry["key"] == key and entry["response"].get("status") == 200:
                     return transfer.exchange()
-            while self.mode not in ("all", "live"):
-                request = keys.Request("POST", "", "", None, None, None, key, role=current_role.get())
-                hit = self._take(request)
-                if hit is None:
-                    return None
+            request = keys.Request("POST", "", "", None, None, None, key, role=current_role.get())
+            while (hit := self._recalled(key)) is not None:
                 transfer = Transfer(self, request, len(self.transfers) + 1, capture, hit)
                 self.transfers.append(transfer)
                 if hit["response"].get("status") == 200:
                     return to_exchange(hit)
         return None
+
+    def _recalled(self, key: str) -> Interaction | None:
+        found = self._unused(key, self._index) if self._replays else None
+        if found is None and self.mode != "none":
+            found = self.options.answers.get(key)
+            self._borrowed = self._borrowed or found is not None
+        if found is not None:
+            self._used.add(id(found))
+        return found
 
     def _request(
         self, method: str, url: str, body: bytes, content_type: str, route: providers.Route | None, key: str | None
@@ -193,20 +211,25 @@ class Tape:
         return self.mode != "none"
 
     def _take(self, request: keys.Request) -> Interaction | None:
-        found = self._unused(self._index.get(request.key, ()))
+        found = self._unused(request.key, self._index)
         if found is None and self._stored:
-            found = self._unused(self._second_tier().get(self._second_key(request), ()))
+            found = self._unused(self._second_key(request), self._second_tier())
             if found is not None:
                 self.notes.append(f"call {len(self.transfers) + 1}: matched after renaming ids by order")
         if found is None and not self.existed and self._adopted is None and self.path is not None:
             self._adopt(self.path)
-            found = self._unused(self._index.get(request.key, ()))
+            found = self._unused(request.key, self._index)
         if found is not None:
             self._used.add(id(found))
         return found
 
-    def _unused(self, entries: Iterable[Interaction]) -> Interaction | None:
-        return next((entry for entry in entries if id(entry) not in self._used), None)
+    def _unused(self, key: str, index: Mapping[str, list[Interaction]]) -> Interaction | None:
+        entries = index.get(key, ())
+        for position in range(self._next.get(key, 0), len(entries)):
+            if id(entries[position]) not in self._used:
+                self._next[key] = position  # those before it are used up: many equal requests stay cheap
+                return entries[position]
+        return None
 
     def _second_key(self, request: keys.Request) -> str:
         where = keys.address(request.method, request.url, request.route)
@@ -260,7 +283,7 @@ class Tape:
     @property
     def name(self) -> str:
         """The cassette's path as a reader would type it."""
-        if self.path is None:
+        if self.path is None or self.mode == "live":
             return "(live)"
         path = str(self.path)
         return path.removeprefix(self.options.folder) if self.options.folder else path
@@ -270,7 +293,7 @@ class Tape:
     def completed(self, transfer: Transfer) -> None:
         """A live exchange is whole: keep it, unless it must not be kept."""
         entry = transfer.interaction
-        if entry is None or self.mode == "live":
+        if entry is None:
             return
         status = entry["response"].get("status")
         if status in (401, 402, 403) or (status in (400, 429) and _QUOTA.search(_raw(entry))):
@@ -285,6 +308,8 @@ class Tape:
                 self.refused.append(found)
                 return
             transfer.kept = True
+            if status == 200 and entry["key"].startswith(JUDGED):
+                self.options.answers[entry["key"]] = entry
             if self._journal is not None and not self._journal.broken:
                 self._journal.append(entry)
 
@@ -294,6 +319,11 @@ class Tape:
             return [
                 t for t in self.transfers if t.interaction is not None and (capture is None or t.capture is capture)
             ]
+
+    def oldest(self) -> datetime | None:
+        """When the oldest of the recordings replayed here was made; None where nothing was, or none says."""
+        dates = [t.hit.get("recorded_at") for t in self.transfers if t.hit is not None]
+        return min((datetime.fromisoformat(date) for date in dates if date), default=None)
 
     def digest(self) -> str | None:
         """Hash of the exchanges used, equal for the recording run and an unchanged replay of it."""
@@ -313,9 +343,9 @@ class Tape:
         for transfer in list(self.transfers):
             transfer.end(complete=False)
         self.closed = True
-        if self.path is None or self.mode in ("none", "live"):
+        if self.path is None or self.mode == "none":
             return
-        if self.refused:
+        if self.refused and self.mode != "live":
             if self._journal is not None:
                 self._journal.close()  # the other exchanges are paid for: the next run takes them up from there
             where, kind = self.refused[0]
@@ -333,7 +363,7 @@ class Tape:
         unused = [e for e in self._stored if id(e) not in self._used]
         adopted = {id(e) for e in self._adopted or ()} & self._used
         recovered = self._leftovers is not None and bool(self._leftovers.interactions)
-        if not (any(t.live for t in kept) or adopted or recovered or (drop and unused)):
+        if not (any(t.live for t in kept) or adopted or recovered or self._borrowed or (drop and unused)):
             return
         with storage.locked(path):
             entries = _in_order(kept)
