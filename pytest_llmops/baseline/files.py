@@ -17,7 +17,7 @@ from pytest_llmops.baseline.stored import Baseline, CaseBaseline, MetricDefiniti
 from pytest_llmops.errors import BaselineError
 from pytest_llmops.records import SCHEMA_VERSION as RUN_SCHEMA_VERSION
 from pytest_llmops.records import Fingerprint, MeasurementSource, RunRecord, to_json
-from pytest_llmops.registry import Direction, MetricKind
+from pytest_llmops.registry import BUILTIN_METRICS, Direction, MetricKind
 
 SCHEMA_VERSION = 1
 LARGEST_NUMBER = 1e300
@@ -80,9 +80,11 @@ def load_run(path: Path) -> RunRecord:
         raise BaselineError(f"{path}: this is a baseline, not a run record. Compare with: pytest --llm-baseline={path}")
     _check_schema(document, path, "run record", RUN_SCHEMA_VERSION)
     try:
-        return RunRecord.model_validate(document)
+        run = RunRecord.model_validate(document)
     except ValidationError as error:
         raise BaselineError(f"{path}: {_first_problem(error)}. Run again: {make}") from None
+    _define(run)
+    return run
 
 
 def save_run(path: Path, run: RunRecord) -> None:
@@ -134,6 +136,18 @@ def _why_no_json(text: str, error: ValueError) -> str:
     if error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string"):
         return f"the file ends in the middle (line {error.lineno})"
     return f"no JSON: line {error.lineno}, column {error.colno}: {error.msg}"
+
+
+def _define(run: RunRecord) -> None:
+    """Complete measurements that only have a value: what they mean stands under ``metrics``, or in their name."""
+    for test in run.tests:
+        for name, measured in test.measurements.items():
+            for key in METRIC_WORDS.keys() - measured.model_fields_set:
+                summary, builtin = run.metrics.get(name), BUILTIN_METRICS.get(name.partition("#")[0])
+                if summary is not None and key in summary.model_fields_set:
+                    setattr(measured, key, getattr(summary, key))
+                elif builtin is not None:
+                    setattr(measured, key, "builtin" if key == "source" else getattr(builtin, key))
 
 
 def _check_schema(document: Mapping[str, Any], path: Path, what: str, mine: int) -> None:

@@ -319,6 +319,30 @@ def test_a_damaged_run_record_is_refused_with_one_message(tmp_path, damage, said
     assert len(str(caught.value)) < 500
 
 
+def test_what_a_bare_measurement_means_stands_under_metrics_or_in_its_name(tmp_path):
+    """Records may come from elsewhere, with no more than the schema asks for."""
+    values = {"pass": 1, "latency_ms": 900.5, "slips": 2, "tone": 0.5}
+    document = {
+        "schema": 1,
+        "created": "2026-03-01T12:00:00Z",
+        "tests": [
+            {"id": "t.py::a", "case": "t.py::a", "measurements": {name: {"value": v} for name, v in values.items()}}
+        ],
+        "metrics": {
+            "slips": {"direction": "lower", "kind": "count"},
+            "tone": {"direction": "higher", "kind": "score", "source": "judge"},
+        },
+    }
+    (tmp_path / "run.json").write_text(json.dumps(document))
+    metrics = stored(baseline.load_run(tmp_path / "run.json")).metrics
+    assert {name: (m.source, m.direction, m.kind) for name, m in metrics.items()} == {
+        "pass": ("builtin", "higher", "pass"),
+        "latency_ms": ("builtin", "lower", "latency"),
+        "slips": ("recorded", "lower", "count"),
+        "tone": ("judge", "higher", "score"),
+    }
+
+
 def test_a_run_record_is_no_baseline(tmp_path):
     baseline.save_run(tmp_path / "run.json", run_of({"tone": [0.5]}))
     with pytest.raises(BaselineError, match="pytest-llmops baseline update"):
