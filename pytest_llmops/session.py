@@ -175,7 +175,7 @@ class ItemSession:
         evaluation = running.evaluation
         try:
             yield
-        except (Exception, pytest.fail.Exception) as error:
+        except (Exception, pytest.fail.Exception, BaseExceptionGroup) as error:
             if evaluation.tape.misses:
                 raise evaluation.tape.misses[0] from None
             self._measure(running, failed=True)
@@ -209,7 +209,8 @@ class ItemSession:
             running.evaluation.measure(running.spec.measure)
         except JudgeError as error:
             if not failed:
-                pytest.fail(f"JudgeError: {error}", pytrace=False)
+                running.unmeasured = textwrap.shorten(f"JudgeError: {error}", 300, placeholder=" …")
+                raise pytest.fail.Exception(f"JudgeError: {error}", pytrace=False) from None
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, Any, Any]:
@@ -272,7 +273,7 @@ class ItemSession:
             running.error = running.error or _first_line(report, call)
         if report.failed and call.excinfo is not None:
             unmeasured = isinstance(call.excinfo.value, (CassetteMiss, JudgeError)) or running.evaluation.tape.misses
-            if unmeasured or report.when != "call":
+            if unmeasured or running.unmeasured or report.when != "call":
                 running.unmeasured = running.unmeasured or _first_line(report, call)
             elif (running.spec.threshold or 0.0) < 1.0:
                 # One trial of several: its case decides. Reported as an expected failure is, so that no reader of

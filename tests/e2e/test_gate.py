@@ -1,0 +1,274 @@
+"""The gate as a user meets it: baseline, comparison, verdicts, exit status, run record."""
+
+from __future__ import annotations
+
+import json
+import re
+from xml.etree import ElementTree
+
+import jsonschema
+import pytest
+
+from tests.conftest import REPOSITORY
+from tests.e2e.user import assert_no_traceback, speaking_to, write_app
+
+TEST = """
+    import os
+    import pytest
+    from app import ask
+
+    @pytest.mark.llm_eval(dataset="cases.jsonl", trials=2)
+    def test_it(llm_eval, llm_case):
+        result = llm_eval.run(ask, os.environ.get("PROMPT", "Well: ") + llm_case.input)
+        words = result.text.split()
+        llm_eval.record("brevity", 1 / len(words))
+        llm_eval.record("curses", words.count("damn"), direction="lower")
+        assert "fail" not in words
+
+    @pytest.mark.llm_eval
+    def test_alone(llm_eval):
+        assert llm_eval.run(ask, "alone").text
+"""
+SETTINGS = """
+    [tool.pytest-llmops.metrics.brevity]
+    gate = true
+    [tool.pytest-llmops.metrics.curses]
+    gate = true
+"""
+BASELINE = "--llm-baseline=base.json"
+
+
+def cases(*names):
+    return "".join(f'{{"id": "{name}", "input": "{name} and {name}"}}\n' for name in names)
+
+
+NAMES = [f"c{i}" for i in range(12)]
+
+
+@pytest.fixture
+def suite(project, standin):
+    """A recorded suite of 13 cases with its baseline."""
+    write_app(project)
+    project.file("test_it.py", TEST)
+    project.file("pyproject.toml", SETTINGS)
+    project.file("cases.jsonl", cases(*NAMES))
+    made = project.run("--llm-update-baseline", BASELINE, "--llm-json=made.json", env=speaking_to(standin))
+    assert made.outcomes == {"passed": 25}, made.out
+    made.match("llmops: wrote base.json, 13 cases.", "*13 of 13 cases have fewer than 5 trials*", "*--llm-trials=5*$*")
+    assert made.record["comparison"] is None
+    return project
+
+
+def valid(record):
+    """The record is what the published schema says, and JSON without NaN."""
+    schema = json.loads((REPOSITORY / "docs" / "run-record.schema.json").read_text(encoding="utf-8"))
+    jsonschema.validate(record, schema)
+    json.dumps(record, allow_nan=False)
+    return record
+
+
+def comparable(record):
+    """A record without what differs from run to run."""
+    for test in record["tests"]:
+        test.pop("duration_s")
+    return {key: record[key] for key in ("tests", "metrics", "comparison", "deselected", "fingerprint")}
+
+
+def test_a_replay_passes_and_says_so(suite, standin):
+    env = speaking_to(standin, COLUMNS="80")
+    alone = suite.run(BASELINE, "--llm-record=none", "--llm-json=run.json", env=env)
+    assert alone.returncode == 0, alone.out
+    alone.match("llmops: record mode none, baseline base.json", "*gate: passed (3 *")
+    table = alone.out[alone.out.index("LLM evaluations") :].splitlines()
+    assert max(map(len, table)) <= 80
+    comparison = valid(alone.record)["comparison"]
+    assert comparison["deterministic"] is True
+    assert comparison["baseline"] == "base.json"
+    assert {row["verdict"] for row in comparison["metrics"]} == {"no_regression"}
+    both = suite.run(BASELINE, "--llm-record=none", "--llm-json=run2.json", env=env, n=2)
+    assert both.returncode == 0, both.out
+    assert comparable(both.record) == comparable(alone.record)
+    command = suite.command("compare", "base.json", "run.json", "--json")
+    assert command.returncode == 0
+    assert json.loads(command.out)["metrics"] == comparison["metrics"]
+
+
+def test_a_regression_is_a_failure_of_the_run(suite, standin):
+    env = speaking_to(standin, COLUMNS="80", PROMPT="Be thorough, please, and damn it, ")
+    args = (BASELINE, "--llm-record=refresh", "--llm-json=run.json", "--junitxml=junit.xml", "--llm-cassette-dir=other")
+    alone = suite.run(*args, env=env)
+    assert alone.returncode == 1
+    assert alone.outcomes == {"passed": 25}  # each of pytest's tests passed; the gate is none of them
+    failed = [line for line in alone.out.splitlines() if line.startswith("FAILED")]
+    assert [line.split(" - ")[0] for line in failed] == [
+        "FAILED llm-baseline::brevity",
+        "FAILED llm-baseline::curses",
+    ]
+    alone.match("*gate: FAILED (brevity, curses)*")
+    assert max(map(len, alone.out[alone.out.index("LLM evaluations") :].splitlines()[:-5])) <= 80
+    suites = ElementTree.parse(suite.path / "junit.xml").getroot().find("testsuite")
+    assert suites.get("failures") == "2"
+    names = [f"{case.get('classname')}::{case.get('name')}" for case in suites if case.find("failure") is not None]
+    assert names == ["llm-baseline::brevity", "llm-baseline::curses"]
+    verdicts = {row["metric"]: row for row in valid(alone.record)["comparison"]["metrics"]}
+    assert verdicts["brevity"]["verdict"] == verdicts["curses"]["verdict"] == "regressed"
+    assert verdicts["brevity"]["delta"] < 0 < verdicts["curses"]["delta"]
+    assert (
+        not (suite.path / ".pytest_cache/v/cache/lastfailed").exists()
+        or json.loads(suite.read(".pytest_cache/v/cache/lastfailed")) == {}
+    )
+    both = suite.run(*args, env=env, n=2)
+    assert both.returncode == 1
+    assert [line for line in both.out.splitlines() if line.startswith("FAILED")] == failed
+    assert both.outcomes == {"passed": 25}
+    assert {r["metric"]: r["verdict"] for r in both.record["comparison"]["metrics"]} == {
+        name: row["verdict"] for name, row in verdicts.items()
+    }
+    command = suite.command("compare", "base.json", "run.json")
+    assert command.returncode == 1
+    assert "gate: FAILED (brevity, curses)" in command.out
+
+    # accepted in writing: reported, and no longer red
+    suite.file(
+        "llm-accept.toml",
+        """
+        [[accept]]
+        metric = "brevity"
+        reason = "thorough is what we want"
+        expires = 2999-12-31
+        [[accept]]
+        metric = "curses"
+        reason = "so be it"
+        expires = 2999-12-31
+        """,
+    )
+    accepted = suite.run(*args, env=env)
+    assert accepted.returncode == 0, accepted.out
+    accepted.match("*accepted: brevity *thorough is what*")
+    (suite.path / "llm-accept.toml").unlink()
+    # stored: shown, and never red
+    stored = suite.run(*args, "--llm-update-baseline", env=env)
+    assert stored.returncode == 0, stored.out
+    stored.match("*REGRESSED*", "llmops: wrote base.json, 13 cases.")
+
+
+def test_gate_settings_by_flag_and_marker(suite, standin):
+    env = speaking_to(standin, PROMPT="Be thorough, please, and damn it, ")
+    suite.file("test_it.py", TEST.replace("trials=2", 'trials=2, gate=["pass"]'))
+    shown = suite.run(BASELINE, "--llm-record=refresh", "--llm-cassette-dir=other", env=env)
+    assert shown.returncode == 0, shown.out
+    shown.match("*gate: passed (1 *")
+    suite.file(
+        "test_it.py", TEST.replace("trials=2", "trials=2, gate=False").replace("llm_eval\n", "llm_eval(gate=False)\n")
+    )
+    none = suite.run(BASELINE, "--llm-record=refresh", "--llm-cassette-dir=other", env=env)
+    assert none.returncode == 0, none.out
+    none.match("*gate: passed (0 *")
+
+
+def test_what_did_not_run_is_not_missing_and_what_is_gone_is(suite, standin):
+    env = speaking_to(standin)
+
+    def missing(*args, n=None):
+        run = suite.run(BASELINE, "--llm-record=none", "--llm-json=run.json", *args, env=env, n=n)
+        assert_no_traceback(run)
+        return run, run.record["comparison"]["missing_cases"]
+
+    run, gone = missing("test_it.py::test_it[c1-trial0]", "test_it.py::test_it[c2-trial1]", "test_it.py::test_alone")
+    assert (run.returncode, gone) == (0, []), run.out
+    run, gone = missing("-k", "c3", n=2)
+    assert (run.returncode, gone) == (0, []), run.out
+    # --lf runs what failed, and leaves the rest out without a word to plugins
+    failing = TEST.replace('assert "fail" not in words', 'assert llm_case.id != "c5"')
+    suite.file("test_it.py", failing)
+    suite.run("--llm-record=none", env=env)
+    for n in (None, 2):
+        run, gone = missing("--lf", n=n)
+        assert gone == [], run.out
+        assert run.outcomes["failed"] == 2
+    suite.file("test_it.py", TEST)
+
+    suite.file("cases.jsonl", cases(*NAMES[:-2]) + cases("new"))
+    suite.run("--llm-record=refresh", env=env)
+    run, gone = missing()
+    assert gone == ["test_it.py::test_it[c10]", "test_it.py::test_it[c11]"]
+    assert run.returncode == 1
+    run.match("FAILED llm-baseline::missing-cases - 2 cases missing")
+    assert run.record["comparison"]["new_cases"] == ["test_it.py::test_it[new]"]
+    # an update merges only what ran
+    before = set(re.findall(r'"case":"([^"]+)"', suite.read("base.json")))
+    suite.run(BASELINE, "--llm-update-baseline", "--llm-record=none", "-k", "new", env=env)
+    after = set(re.findall(r'"case":"([^"]+)"', suite.read("base.json")))
+    assert after - before == {"test_it.py::test_it[new]"}
+    assert before <= after
+
+
+def test_a_run_that_is_not_whole_is_not_compared(suite, standin):
+    env = speaking_to(standin)
+    stored = suite.read("base.json")
+    suite.file("test_it.py", TEST.replace('assert "fail" not in words', 'assert llm_case.id != "c5"'))
+    line = "nothing was compared with the baseline"
+    for args, returncode, n in (
+        (["-x"], 1, None),
+        (["-x"], 2, 2),
+        (["--maxfail=1", "--llm-update-baseline"], 1, None),
+        (["--collect-only", "-q"], 0, None),
+        (["-k", "nothing"], 5, None),
+    ):
+        run = suite.run(BASELINE, "--llm-record=none", "--llm-json=run.json", *args, env=env, n=n)
+        assert_no_traceback(run)
+        assert run.returncode == returncode, run.out
+        assert run.out.count(line) == 1, run.out
+        assert "llm-baseline::" not in run.out
+    suite.file("test_it.py", TEST + "\n    import absent\n")
+    run = suite.run(BASELINE, env=env)
+    assert (run.returncode, run.out.count(line)) == (2, 1), run.out
+    suite.file("test_it.py", TEST.replace('assert "fail" not in words', "raise KeyboardInterrupt"))
+    run = suite.run(BASELINE, "--llm-record=none", env=env)
+    assert (run.returncode, run.out.count(line)) == (2, 1), run.out
+    assert suite.read("base.json") == stored
+
+
+def test_the_record_s_file_that_cannot_be_written(suite, standin):
+    env = speaking_to(standin)
+    made = suite.run(BASELINE, "--llm-record=none", "--llm-json=deep/er/run.json", env=env)
+    assert made.returncode == 0
+    valid(made.record)
+    suite.file("taken", "a file")
+    run = suite.run(BASELINE, "--llm-record=none", "--llm-json=taken/run.json", env=env)
+    assert run.returncode == 1
+    run.match(
+        "*taken/run.json: the run record cannot be written: *", "*gate: passed*", "FAILED llm-json - *taken/run.json: *"
+    )
+    assert_no_traceback(run)
+
+
+def test_a_failed_judge_is_status_error_in_the_record(project, standin):
+    write_app(project)
+    project.file(
+        "test_it.py",
+        """
+        import pytest
+        from app import ask
+
+        @pytest.mark.llm_eval(measure=["helpfulness"])
+        def test_judged(llm_eval):
+            llm_eval.run(ask, "a")
+            assert False, "the body's own"
+
+        @pytest.mark.llm_eval(measure=["helpfulness"], trials=2, threshold=0.5)
+        def test_passing(llm_eval):
+            llm_eval.run(ask, "a")
+        """,
+    )
+    env = speaking_to(standin, OPENAI_BASE_URL=f"{standin.url}/v1", OPENAI_API_KEY="placeholder")
+    run = project.run("--llm-judge=openai:gpt-judge", "--llm-json=run.json", env=env)
+    assert run.outcomes == {"failed": 3}, run.out  # never tolerated
+    assert_no_traceback(run)
+    for test in valid(run.record)["tests"]:
+        measured = test["measurements"]["helpfulness"]
+        assert (measured["status"], measured["value"]) == ("error", None)
+        assert measured["reason"]
+    first = run.record["tests"][0]
+    assert (first["error"], first["measurements"]["pass"]["value"]) == ("the body's own", 0)
+    assert run.record["tests"][1]["measurements"]["pass"]["status"] == "error"
