@@ -51,7 +51,7 @@ def test_clean_builds_with_ten_metrics_are_red_at_most_one_time_in_twenty():
     draw = random.Random(20)
     red = 0
     for _ in range(BUILDS):
-        suite = Suite(draw, 30)
+        suite = Suite(draw, 20)
         comparison = compare(stored(suite.build(draw, 2, scores=9)), suite.build(draw, 2, scores=9))
         assert len(comparison.metrics) == 10
         red += bool(failures(comparison))
@@ -61,7 +61,7 @@ def test_clean_builds_with_ten_metrics_are_red_at_most_one_time_in_twenty():
 @pytest.mark.parametrize("scores", [0, 2])
 def test_a_drop_of_a_tenth_is_found_four_times_in_five(scores):
     draw = random.Random(21 + scores)
-    builds = 150
+    builds = 100
     found = 0
     for _ in range(builds):
         suite = Suite(draw, 50)
@@ -73,7 +73,7 @@ def test_a_drop_of_a_tenth_is_found_four_times_in_five(scores):
 def test_one_broken_case_among_fifty_is_found_nine_times_in_ten():
     """Suspects are rerun, as on live runs; a case that fails in the baseline at times cannot be seen."""
     draw = random.Random(22)
-    builds, found, wrong = 200, 0, 0
+    builds, found, wrong = 150, 0, 0
     for _ in range(builds):
         suite = Suite(draw, 50)
         suite.pass_rates[7] = 1.0 - 0.02 * draw.random()
