@@ -37,6 +37,10 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_llmops.configuration import configuration
 
         settings = configuration(config)
+        if settings.concurrency > 1:
+            from pytest_llmops import concurrency
+
+            concurrency.configure(config, settings)
     from pytest_llmops.controller import Controller, WorkerOutput
 
     part = WorkerOutput(config) if hasattr(config, "workerinput") else Controller(config, settings)
@@ -86,7 +90,7 @@ def _item_session(config: pytest.Config) -> ItemSession:
 
         plugin = ItemSession(config, configuration(config))
         config.pluginmanager.register(plugin, "llmops-items")
-        concurrency.configure(config, configuration(config))
+        concurrency.support(config, configuration(config))
     return plugin
 
 

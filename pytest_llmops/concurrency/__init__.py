@@ -10,31 +10,64 @@ import pytest
 if TYPE_CHECKING:
     from pytest_llmops.configuration import Configuration
 
+_ONE_BY_ONE = {
+    "usepdb": "--pdb",
+    "trace": "--trace",
+    "setupshow": "--setup-show",
+    "reruns": "--reruns",
+    "block_network": "--block-network",
+}
+
 
 def configure(config: pytest.Config, settings: Configuration) -> None:
-    """Register what the settings ask for, in the process that runs items."""
+    """Register what ``--llm-concurrency`` asks for, where it asks for more than one."""
+    if settings.concurrency <= 1:
+        return
+    from pytest_llmops.concurrency.report import Report
+
+    obstacle = _obstacle(config, settings)
+    report = Report(config, settings.concurrency, obstacle)
+    if settings.concurrency_report or hasattr(config, "workerinput"):
+        config.pluginmanager.register(report, "llmops-concurrency-report")
+    if _distributes(config):
+        # A window needs to see what comes; under `load` a worker is told of two items at the end of the run.
+        if config.option.dist == "load":
+            config.option.dist = "worksteal"
+    elif obstacle is None:
+        from pytest_llmops.concurrency.window import Window
+
+        config.pluginmanager.register(Window(config, settings, report), "llmops-window")
+
+
+def support(config: pytest.Config, settings: Configuration) -> None:
+    """Register what marked items need whether they overlap or not: their event loop, and their timeout."""
     from pytest_llmops.concurrency.loop import EventLoop
 
     config.pluginmanager.register(EventLoop(), "llmops-loop")
-    if settings.concurrency > 1:
-        why = _obstacle(config, settings)
-        if why is None:
-            from pytest_llmops.concurrency.window import Window
+    if settings.timeout is not None:
+        from pytest_llmops.concurrency.timeout import Timeout
 
-            window = Window(config, settings.concurrency, settings.timeout)
-            config.pluginmanager.register(window, "llmops-window")
+        config.pluginmanager.register(Timeout(config, settings.timeout), "llmops-timeout")
+
+
+def _distributes(config: pytest.Config) -> bool:
+    return getattr(config.option, "dist", "no") != "no" and not hasattr(config, "workerinput")
 
 
 def _obstacle(config: pytest.Config, settings: Configuration) -> str | None:
     """Why nothing overlaps in this run."""
-    option = config.option
     if settings.record == "none":
         return "record mode none: a replay has nothing to wait for"
-    for name, flag in (("usepdb", "--pdb"), ("trace", "--trace"), ("setupshow", "--setup-show")):
-        if getattr(option, name, False):
-            return flag
-    if getattr(option, "reruns", None):
-        return "--reruns"
+    for name, flag in (
+        ("usepdb", "--pdb"),
+        ("trace", "--trace"),
+        ("setupshow", "--setup-show"),
+        ("reruns", "--reruns"),
+    ):
+        if getattr(config.option, name, None):
+            return f"{flag} was given"
+    if config.getini("enable_assertion_pass_hook"):
+        return "enable_assertion_pass_hook is set"
     try:
         from pytest_llmops.concurrency import compat
 
@@ -43,11 +76,12 @@ def _obstacle(config: pytest.Config, settings: Configuration) -> str | None:
         problem = str(error)
     if problem is None:
         return None
-    warnings.warn(
-        pytest.PytestWarning(
-            f"--llm-concurrency: pytest {pytest.__version__} is not as this version of pytest-llmops knows it "
-            f"({problem}); evaluations run one by one"
-        ),
-        stacklevel=1,
-    )
+    if not hasattr(config, "workerinput"):
+        warnings.warn(
+            pytest.PytestWarning(
+                f"--llm-concurrency: pytest {pytest.__version__} is not as this version of pytest-llmops knows it "
+                f"({problem}); evaluations run one by one"
+            ),
+            stacklevel=1,
+        )
     return f"pytest {pytest.__version__} is not supported ({problem})"

@@ -43,13 +43,14 @@ class Attempt:
     Args:
         timeout: seconds its body may take; None: no limit.
         sink: where the body's events go now: to `events`, or to the open subtest's.
+        setup: the report of its setup phase; None where that ended the run.
         started: of the body, as `time.time` and `time.perf_counter`.
         pending: its coroutine's future while it runs on the shared event loop.
     """
 
     item: pytest.Function
     timeout: float | None
-    setup: tuple[pytest.CallInfo[None], pytest.TestReport] | None = None
+    setup: pytest.TestReport | None = None
     events: list[Event] = field(default_factory=list)
     sink: list[Event] = field(default_factory=list)
     warnings: list[warnings.WarningMessage] = field(default_factory=list)

@@ -7,17 +7,19 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import Context, copy_context
+from functools import partial
 from threading import RLock
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from _pytest import capture, fixtures, logging, runner
 from _pytest.assertion import util as assertion
 from _pytest.fixtures import resolve_fixture_function
 from _pytest.nodes import Node
-from _pytest.runner import SetupState, call_and_report, check_interactive_exception
+from _pytest.runner import SetupState, call_and_report
 
-__all__ = ["call_and_report", "check_interactive_exception", "resolve_fixture_function"]
+__all__ = ["call_and_report", "resolve_fixture_function"]
 
 # Names that these functions are known to use; where one is gone, so is what is built on it here.
 _USED: tuple[tuple[str, Callable[..., Any], tuple[str, ...]], ...] = (
@@ -60,12 +62,16 @@ def _names(function: Callable[..., Any]) -> set[str]:
 class SetupTree(SetupState):
     """A setup state that may hold several items at once: they share their parents, with one list of finalizers each.
 
-    `held` are the items that must stay set up, whatever else is torn down.
+    Fixtures that items share are set up and torn down in the session's own context, an item's own in a copy of it:
+    what one item's fixtures set in a `ContextVar` is nothing to the next, which is set up before the first is done.
+
+    `held` are the items that must stay set up, whatever else is torn down; `contexts` those of overlapped items.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.held: set[pytest.Item] = set()
+        self.contexts: dict[Node, Context] = {}
         self._lock = RLock()  # a test may add finalizers from its thread
 
     def setup(self, item: pytest.Item) -> None:
@@ -75,19 +81,35 @@ class SetupTree(SetupState):
         with self._lock:
             others = {node: state for node, state in self.stack.items() if node not in chain}
             self.stack = {node: self.stack[node] for node in chain if node in self.stack}
+        apart = item in self.held
+        if apart:
+            vars(item)["setup"] = partial(self._set_up_apart, cast("pytest.Function", item), item.setup)
         try:
             super().setup(item)
         finally:
+            if apart:
+                del vars(item)["setup"]
             with self._lock:
                 self.stack = {**others, **self.stack}
 
+    def _set_up_apart(self, item: pytest.Function, setup: Callable[[], None]) -> None:
+        __tracebackhide__ = True
+        for name in _shared_fixtures(item):
+            item._request.getfixturevalue(name)
+        self.contexts[item] = context = copy_context()
+        context.run(setup)
+
     def addfinalizer(self, finalizer: Callable[[], object], node: Node) -> None:
         """Attach a finalizer to an active node."""
+        context = self.contexts.get(node)
+        if context is not None:
+            finalizer = partial(_run_in, context, finalizer)
         with self._lock:
             super().addfinalizer(finalizer, node)
 
     def teardown_exact(self, nextitem: pytest.Item | None) -> None:
         """Tear down what neither `nextitem` nor a held item needs."""
+        __tracebackhide__ = True
         needed: set[Any] = {*(nextitem.listchain()[:-1] if nextitem is not None else ()), *self.held}
         for parent in {item.parent for item in self.held}:
             needed.update(parent.listchain() if parent is not None else ())
@@ -95,11 +117,25 @@ class SetupTree(SetupState):
             kept = [node for node in self.stack if node in needed]
             self.stack = {node: self.stack[node] for node in [*kept, *(n for n in self.stack if n not in needed)]}
         # What is kept stands first, as the chain of one item that comes next.
-        super().teardown_exact(_Chain(kept) if kept else None)  # type: ignore[arg-type]
+        try:
+            super().teardown_exact(_Chain(kept) if kept else None)  # type: ignore[arg-type]
+        finally:
+            for node in self.contexts.keys() - self.stack.keys():
+                del self.contexts[node]
 
     def finalizers(self, node: Node) -> int:
         """How many finalizers an active node has: its own teardown, and those of fixtures."""
         return len(self.stack[node][0])
+
+
+def _run_in(context: Context, finalizer: Callable[[], object]) -> None:
+    __tracebackhide__ = True
+    runnable = context
+    try:
+        context.run(int)
+    except RuntimeError:  # a body that was given up is still in there
+        runnable = context.copy()
+    runnable.run(finalizer)
 
 
 class _Chain:
@@ -180,8 +216,12 @@ def wide_parameters(item: pytest.Item) -> Mapping[str, int]:
 def has_unset_fixture(item: pytest.Function) -> bool:
     """Whether setting the item up sets up a fixture that other items share."""
     defs = item._fixtureinfo.name2fixturedefs
-    closest = (defs[name][-1] for name in item.fixturenames if defs.get(name))
-    return any(d.scope != "function" and d.cached_result is None for d in closest)
+    return any(defs[name][-1].cached_result is None for name in _shared_fixtures(item))
+
+
+def _shared_fixtures(item: pytest.Function) -> list[str]:
+    defs = item._fixtureinfo.name2fixturedefs
+    return [name for name in item.fixturenames if defs.get(name) and defs[name][-1].scope != "function"]
 
 
 def loop_scope(item: pytest.Item) -> str | None:
@@ -234,6 +274,8 @@ class Explanations:
     def keep(self) -> None:
         """Remember what holds now."""
         self._kept = self._assertion()
+        # Python shows a warning once a place; every test has its own, whatever others did meanwhile.
+        warnings.simplefilter("always", append=True)
         self._filters = [*warnings.filters]
 
     def restore(self) -> None:

@@ -141,11 +141,9 @@ async def _advanced(generator: Any) -> Any:
 
 
 async def _contained(coroutine: Coroutine[Any, Any, Any]) -> tuple[BaseException | None, Any]:
-    """A coroutine's exception as a value: SystemExit and KeyboardInterrupt would end the loop for everybody."""
+    """A coroutine's exception as a value: SystemExit would end the loop, CancelledError loses its traceback."""
     try:
         return None, await coroutine
-    except asyncio.CancelledError:
-        raise
     except BaseException as error:
         return error, None
 

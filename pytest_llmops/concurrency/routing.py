@@ -170,6 +170,9 @@ class KeptSubtests:
     def __init__(self, attempt: Attempt) -> None:
         self._attempt = attempt
 
+    def __repr__(self) -> str:
+        return repr(self._attempt.subtests)
+
     @contextmanager
     def test(self, msg: str | None = None, **kwargs: Any) -> Iterator[None]:
         """As the fixture's own."""

@@ -18,7 +18,7 @@ _FIXTURES = frozenset(
         "capsys", "capsysbinary", "capfd", "capfdbinary", "capteesys", "caplog", "recwarn", "monkeypatch",
         "pytester", "testdir", "doctest_namespace",
         "mocker", "class_mocker", "module_mocker", "package_mocker", "session_mocker",  # pytest-mock
-        "respx_mock", "httpx_mock", "vcr", "requests_mock", "httpserver", "aioresponses",
+        "respx_mock", "httpx_mock", "requests_mock", "httpserver", "aioresponses",
         "freezer", "socket_disabled", "socket_enabled",
         "anyio_backend",
     }

@@ -6,9 +6,9 @@ import sys
 import threading
 import time
 import traceback
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Generator
-from contextvars import Context, copy_context
+from contextvars import Context
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -18,8 +18,11 @@ from pytest_llmops.concurrency.attempt import Attempt, in_body, owner
 from pytest_llmops.concurrency.order import Order
 from pytest_llmops.concurrency.routing import KeptSubtests, Routing
 from pytest_llmops.concurrency.slots import Slots
+from pytest_llmops.concurrency.timeout import message
 
 if TYPE_CHECKING:
+    from pytest_llmops.concurrency.report import Report
+    from pytest_llmops.configuration import Configuration
     from pytest_llmops.session import ItemSession
 
 # With latencies as providers have them, a window of 1 × N takes three times as long as one of 8 × N: it waits for its
@@ -36,25 +39,20 @@ class Window:
     When that loop comes to an item, its setup phase has been run, and its body is under way or done. What is left is
     to wait for it, and to let pytest's hooks see it happen.
 
-    Args:
-        concurrency: bodies that may run at once.
-        timeout: seconds a body may take; None: no limit.
     """
 
-    def __init__(self, config: pytest.Config, concurrency: int, timeout: float | None) -> None:
+    def __init__(self, config: pytest.Config, settings: Configuration, report: Report) -> None:
         self._config = config
-        self._timeout = timeout
+        self._settings = settings
+        self._counts = report
         self._changed = threading.Condition()
-        self.slots = Slots(concurrency, self._changed)
+        self.slots = Slots(settings.concurrency, self._changed)
         self._attempts: dict[pytest.Item, Attempt] = {}
         self._current: pytest.Item | None = None
         self._waiting: deque[tuple[Attempt, Context]] = deque()
         self._threads = self._running = self._finished = 0
         self._stopped = False
-        self._explanations = compat.Explanations()
-        self._routing = Routing(config)
         self._reasons: dict[pytest.Item, str | None] = {}
-        self.counts: Counter[str] = Counter()
 
     # -- the session ------------------------------------------------------------------------------------------------
 
@@ -65,6 +63,8 @@ class Window:
         if self._config.option.collectonly or self._session is None or session._setupstate.stack:
             return (yield)
         self._order = Order(session)
+        self._explanations = compat.Explanations()
+        self._routing = Routing(self._config)
         with compat.setup_tree(session) as self._tree, self._routing.installed():
             try:
                 return (yield)
@@ -94,7 +94,7 @@ class Window:
         """Report an item that may overlap; leave any other to pytest."""
         why = self.reason(item)
         if why is not None or self._stopped:
-            self.counts[why or "the run was stopped"] += 1
+            self._counts.serial(item, why or "the run was being stopped")
             return None
         self._current = item
         self._explanations.keep()
@@ -111,20 +111,17 @@ class Window:
         if attempt.setup is None:
             assert attempt.error is not None
             raise attempt.error
-        call, report = attempt.setup
-        item.ihook.pytest_runtest_logreport(report=report)
-        if compat.check_interactive_exception(call, report):
-            item.ihook.pytest_exception_interact(node=item, call=call, report=report)
-        if report.passed:
+        item.ihook.pytest_runtest_logreport(report=attempt.setup)
+        if attempt.setup.passed:
             self._wait(attempt)
-            self.counts["overlapped"] += 1
+            self._counts.overlapped()
             item.runtest = lambda: self._routing.replay(attempt)  # type: ignore[method-assign]
             try:
                 compat.call_and_report(item, "call")
             finally:
                 del item.runtest
-        for message in attempt.warnings:
-            arguments = {"warning_message": message, "nodeid": item.nodeid, "when": "runtest", "location": None}
+        for warning in attempt.warnings:
+            arguments = {"warning_message": warning, "nodeid": item.nodeid, "when": "runtest", "location": None}
             item.ihook.pytest_warning_recorded.call_historic(kwargs=arguments)
 
     def _end(self, attempt: Attempt, nextitem: pytest.Item | None) -> None:
@@ -167,9 +164,7 @@ class Window:
         try:
             self._set_up(attempt)
             if not attempt.done:
-                context = copy_context()
-                context.run(in_body.set, attempt)
-                self._enqueue(attempt, context)
+                self._enqueue(attempt, self._tree.contexts[item])
         finally:
             owner.reset(token)
         return attempt
@@ -177,21 +172,15 @@ class Window:
     def _limit_of(self, item: pytest.Item) -> float | None:
         marker = item.get_closest_marker("timeout")  # pytest-timeout's
         given = marker.kwargs.get("timeout", marker.args[0] if marker.args else None) if marker is not None else None
-        return float(given) if given else self._timeout
+        return float(given) if given else self._settings.timeout
 
     def _set_up(self, attempt: Attempt) -> None:
         item = attempt.item
         try:
-            call = pytest.CallInfo.from_call(
-                lambda: item.ihook.pytest_runtest_setup(item=item),
-                when="setup",
-                reraise=(pytest.exit.Exception, KeyboardInterrupt),
-            )
+            report = attempt.setup = compat.call_and_report(item, "setup", log=False)
         except pytest.exit.Exception as error:  # the run ends at this item's turn, not at the one before
             attempt.error, attempt.done = error, True
             return
-        report: pytest.TestReport = item.ihook.pytest_runtest_makereport(item=item, call=call)
-        attempt.setup = call, report
         attempt.done = not report.passed
         if report.passed and "subtests" in item.funcargs:
             attempt.subtests = item.funcargs["subtests"]
@@ -266,7 +255,7 @@ class Window:
                 if self._waiting and not pause and self._running < self.slots.limit:
                     attempt, context = self._waiting.popleft()
                     self._running += 1
-                    self.counts["peak"] = max(self.counts["peak"], self._running)
+                    self._counts.running(self._running)
                     attempt.thread = threading.current_thread()
                     attempt.started = time.time(), time.perf_counter()
                     return attempt, context
@@ -275,11 +264,15 @@ class Window:
 
     def _run_body(self, attempt: Attempt) -> BaseException | None:
         assert self._session is not None
+        owned, inside = owner.set(attempt), in_body.set(attempt)
         try:
             with self._session.evaluated(attempt.item):
                 attempt.item.runtest()
         except BaseException as error:  # whatever ends a body is its outcome, raised again at its turn
             return error
+        finally:
+            in_body.reset(inside)
+            owner.reset(owned)
         return None
 
     def _finish(self, attempt: Attempt) -> None:
@@ -305,7 +298,7 @@ class Window:
             if attempt.timeout is not None and attempt.started is not None and not attempt.done:
                 remaining = attempt.started[1] + attempt.timeout - now
                 if remaining <= 0:
-                    self._give_up(attempt, f"Timeout: the test took longer than {attempt.timeout:g} s")
+                    self._give_up(attempt, message(attempt.timeout))
                 else:
                     left = min(left, remaining)
         return left if any(a.timeout is None for a in self._attempts.values()) else min(left, 1.0)
