@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("record", type=Path, metavar="RUN", help="a run record (--llm-json)")
     compare.add_argument("--json", action="store_true", help="print the comparison as JSON")
     compare.add_argument("--accept", type=Path, metavar="FILE", help="accepted changes (default: beside the baseline)")
-    compare.add_argument("--alpha", type=float, default=0.05, metavar="F", help="family-wise error rate (default .05)")
+    compare.add_argument("--alpha", type=_share, default=0.05, metavar="F", help="family-wise error rate (default .05)")
     compare.add_argument("--inconclusive", choices=("pass", "fail"), default="pass", help="default: pass")
     compare.set_defaults(run=_compare)
     init = commands.add_parser("init", help="teach this git checkout to show and merge cassettes")
@@ -53,6 +53,15 @@ def _parser() -> argparse.ArgumentParser:
     update.add_argument("-o", "--output", type=Path, required=True, metavar="BASELINE", help="made where missing")
     update.set_defaults(run=_update)
     return parser
+
+
+def _share(text: str) -> float:
+    from pytest_llmops.settings import BY_NAME
+
+    try:
+        return float(BY_NAME["alpha"].parse(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _cassettes(parser: argparse.ArgumentParser) -> None:

@@ -310,14 +310,14 @@ class Evaluation:
             tags=tags,
         )
 
-    def unknown_cost(self, error: TypeError) -> list[Call]:
-        """The calls whose unknown cost a test computed with, where that is what `error` is about."""
+    def unknown_cost(self, error: TypeError) -> str | None:
+        """Why a cost is unknown, where a test computed with one and that is what `error` is about."""
         if "NoneType" not in str(error):
-            return []
+            return None
         line = _failing_line(error).lower()
         if "cost" not in line and not (self.unpriced and not any(word in line for word in _OTHERS_THAT_MAY_BE_NONE)):
-            return []
-        return [call for call in self.calls if call.cost_usd is None and _billed(call)]
+            return None
+        return _why_no_cost(self.calls)
 
     def _free(self, name: str) -> str:
         if name not in self.measurements:
@@ -401,40 +401,33 @@ class Evaluation:
     def built_in_measurements(self) -> dict[str, Measurement]:
         """Tokens, cost and latency of each run; of the whole test where it made calls outside of any."""
         found: dict[str, Measurement] = {}
-        results = [(r._suffix, r) for r in self.results if r.calls]
-        if not results and self.calls:
-            results = [("", _Whole(self))]
-        for suffix, result in results:
-            for name in ("latency_ms", "cost_usd", "input_tokens", "output_tokens", "ttft_ms"):
-                value = getattr(result, name)
+        runs = [(r._suffix, [pair for pair in self.answered(r) if pair[1].role == "app"]) for r in self.results]
+        runs = [(suffix, pairs) for suffix, pairs in runs if pairs]
+        if not runs and (outside := [pair for pair in self.answered() if pair[1].role == "app"]):
+            runs = [("", outside)]
+        for suffix, pairs in runs:
+            calls = [call for _, call in pairs]
+            values = {
+                "latency_ms": _span([exchange for exchange, _ in pairs]),
+                "cost_usd": _sum(calls, "cost_usd"),
+                "input_tokens": _sum(calls, "input_tokens"),
+                "output_tokens": _sum(calls, "output_tokens"),
+                "ttft_ms": next((call.ttft_ms for call in calls if call.ttft_ms is not None), None),
+            }
+            for name, value in values.items():
                 if value is None and name == "ttft_ms":
                     continue
                 default = BUILTIN_METRICS[name]
                 found[name + suffix] = Measurement(
                     value=value,
                     status="ok" if value is not None else "unscored",
-                    reason=None if value is not None else _why_unknown(name, result.calls),
+                    reason=None if value is not None else _why_unknown(name, calls),
                     source="builtin",
                     direction=default.direction,
                     kind=default.kind,
                     unit=_UNITS[name],
                 )
         return found
-
-
-class _Whole(Result):
-    """All calls of a test that captured none."""
-
-    def __init__(self, evaluation: Evaluation) -> None:
-        super().__init__(evaluation, "")
-
-    @property
-    def calls(self) -> list[Call]:
-        return self._evaluation.calls
-
-    @property
-    def latency_ms(self) -> float | None:
-        return _span([e for e, call in self._evaluation.answered() if call.role == "app"])
 
 
 _UNITS: dict[str, str] = {
@@ -446,9 +439,15 @@ _UNITS: dict[str, str] = {
 }
 
 
-def price_advice(calls: Sequence[Call]) -> str:
-    """What to set so that the cost of these calls is known."""
-    names = sorted({f"{call.provider}:{call.model}" for call in calls})
+def _why_no_cost(calls: Sequence[Call]) -> str:
+    unknown = [call for call in calls if call.cost_usd is None and _billed(call)]
+    if not unknown:
+        return "there is no cost: no call was answered"
+    uncounted = [call for call in unknown if call.input_tokens is None or call.output_tokens is None]
+    if uncounted:
+        models = ", ".join(sorted({f"{call.provider}:{call.model}" for call in uncounted}))
+        return f"the cost of {models} is unknown: {_NOT_COUNTED}"
+    names = sorted({f"{call.provider}:{call.model}" for call in unknown})
     table = "\n".join(
         f'    [tool.pytest-llmops.prices."{n}"]\n    input = 0.15   # USD a million tokens\n    output = 0.60'
         for n in names
@@ -456,6 +455,7 @@ def price_advice(calls: Sequence[Call]) -> str:
     return f"the price of {', '.join(names)} is unknown; add it to pyproject.toml:\n{table}"
 
 
+_NOT_COUNTED = "the provider did not count tokens (streams: ask for usage, stream_options={'include_usage': True})"
 _OTHERS_THAT_MAY_BE_NONE = ("ttft", "latency", "tokens", "text", "output")
 
 
@@ -469,13 +469,15 @@ def _failing_line(error: BaseException) -> str:
 
 
 def _billed(call: Call) -> bool:
-    """Whether a call counts towards tokens and cost: one that failed without usage was not billed."""
-    return call.error is None or call.input_tokens is not None
+    """Whether a call counts towards tokens and cost: a refused one does not, a stream that broke off does."""
+    broke_off = call.truncated and (call.status or 0) < 400
+    return call.error is None or broke_off or call.input_tokens is not None
 
 
 def _sum(calls: Sequence[Call], name: str) -> Any:
     values = [getattr(call, name) for call in calls if _billed(call)]
-    return None if None in values else sum(values)
+    # Where every call failed there is nothing to sum up, which is not the 0 of an application that made no call.
+    return None if None in values or (calls and not values) else sum(values)
 
 
 def _span(exchanges: Sequence[Exchange]) -> float | None:
@@ -493,10 +495,10 @@ def _span(exchanges: Sequence[Exchange]) -> float | None:
 
 def _why_unknown(name: str, calls: Sequence[Call]) -> str:
     if name == "cost_usd":
-        return price_advice([c for c in calls if c.cost_usd is None and _billed(c)])
+        return _why_no_cost(calls)
     if name == "latency_ms":
         return "the recording holds no times"
-    return "the provider did not count tokens (streams: ask for usage with stream_options)"
+    return _NOT_COUNTED if any(map(_billed, calls)) else "no call was answered"
 
 
 def _joined(parts: list[Any]) -> Any:

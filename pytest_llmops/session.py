@@ -22,7 +22,7 @@ from pytest_llmops.cassettes.redaction import KEY_VARIABLES, Scrubber
 from pytest_llmops.cassettes.tape import LOOPBACK, Tape, TapeOptions
 from pytest_llmops.configuration import Configuration
 from pytest_llmops.errors import JudgeError, LlmopsError, SettingsError
-from pytest_llmops.evaluation import Evaluation, price_advice
+from pytest_llmops.evaluation import Evaluation
 from pytest_llmops.marker import MARKER, MarkerSpec, Trial, parse
 from pytest_llmops.records import CassetteUse, Measurement, Outcome, TestRecord, to_json
 
@@ -39,7 +39,6 @@ class _Running:
     spec: MarkerSpec
     trial: Trial
     evaluation: Evaluation
-    placeholders: list[str]
     outcome: Outcome = "passed"
     error: str | None = None
     tolerated: bool = False
@@ -57,6 +56,7 @@ class ItemSession:
         self._configuration = configuration
         self._running: dict[str, _Running] = {}
         self._judge: Judge | None = None
+        self._placeholders: list[str] = []
         project = configuration.project
         self._options = TapeOptions(
             hosts=project.hosts,
@@ -74,6 +74,13 @@ class ItemSession:
     def pytest_unconfigure(self) -> None:
         """Give the HTTP clients back."""
         self._interception.uninstall()
+        self._remove_placeholders()
+
+    def _remove_placeholders(self) -> None:
+        for name in self._placeholders:
+            if os.environ.get(name) == PLACEHOLDER:
+                del os.environ[name]
+        self._placeholders = []
 
     def evaluation_of(self, item: pytest.Item) -> Evaluation | None:
         """The evaluation of a marked item that is running."""
@@ -92,6 +99,8 @@ class ItemSession:
         if marker is not None:
             with _clean_failures():
                 self._start(item, parse(marker.args, marker.kwargs))
+        elif self._placeholders:
+            self._remove_placeholders()
 
     def _start(self, item: pytest.Item, spec: MarkerSpec) -> None:
         trial = naming.trial_of(item)
@@ -110,8 +119,9 @@ class ItemSession:
         evaluation = Evaluation(
             tape, configuration.project, self._make_judge, case=trial.case, store_text=configuration.store_text
         )
-        running = _Running(spec, trial, evaluation, _set_placeholders() if tape.mode == "none" else [])
-        self._running[item.nodeid] = running
+        if tape.mode == "none" and not self._placeholders:
+            self._placeholders = _set_placeholders()
+        self._running[item.nodeid] = _Running(spec, trial, evaluation)
         scope.activate(tape)
 
     def _make_judge(self) -> Judge:
@@ -179,8 +189,8 @@ class ItemSession:
             if evaluation.tape.misses:
                 raise evaluation.tape.misses[0] from None
             self._measure(running, failed=True)
-            if isinstance(error, TypeError) and (calls := evaluation.unknown_cost(error)):
-                raise UnknownCost(price_advice(calls)).with_traceback(error.__traceback__) from None
+            if isinstance(error, TypeError) and (why := evaluation.unknown_cost(error)):
+                raise UnknownCost(why).with_traceback(error.__traceback__) from None
             raise
         if evaluation.tape.misses:
             raise evaluation.tape.misses[0]
@@ -228,9 +238,6 @@ class ItemSession:
     def _finish(self, item: pytest.Item, running: _Running) -> None:
         tape = running.evaluation.tape
         scope.deactivate(tape)
-        for name in running.placeholders:
-            if os.environ.get(name) == PLACEHOLDER:
-                del os.environ[name]
         try:
             tape.close(passed=running.outcome == "passed" and "call" in running.phases)
         finally:

@@ -330,7 +330,7 @@ def test_mistakes_say_what_and_where(told, standin, n):
     assert run.outcomes == {"failed": len(SAID) - 1, "errors": 1}, run.out
     assert_no_traceback(run)
     sections = {}
-    for part in run.out.split("\n____")[1:]:
+    for part in run.out.partition("\n-------")[0].split("\n____")[1:]:
         head, _, body = part.partition("\n")
         sections[head.strip("_ ").removeprefix("ERROR at setup of ")] = body
     for name, message in SAID.items():

@@ -1,0 +1,60 @@
+"""The command's own words: exit statuses and mistakes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.e2e.user import assert_no_traceback
+
+MISTAKES = {
+    ("compare", "base.json", "run.json"): "base.json: there is no baseline here. Make one: ",
+    ("compare", "taken.json", "run.json"): "taken.json: not a baseline of pytest-llmops: expected a 'schema' number",
+    ("baseline", "update", "run.json", "-o", "base.json"): "run.json: there is no run record here. Make one: ",
+    ("baseline", "update", "taken.json", "-o", "base.json"): "taken.json: not a run record",
+    ("cassettes", "show", "absent.json"): "absent.json",
+    ("cassettes", "audit", "absent.json"): "absent.json",
+    ("comapre",): "invalid choice: 'comapre'",
+    ("compare", "base.json"): "the following arguments are required: RUN",
+    ("compare", "a", "b", "--alpha=much"): "argument --alpha: ",
+    ("compare", "a", "b", "--alpha=7"): "argument --alpha: ",
+    (): "the following arguments are required: COMMAND",
+}
+
+
+@pytest.mark.parametrize("arguments", MISTAKES, ids=" ".join)
+def test_a_mistake_is_one_line_and_exit_status_2(project, arguments):
+    project.file("taken.json", '{"x": 1}')
+    run = project.command(*arguments)
+    assert run.returncode == 2, run.out
+    assert MISTAKES[arguments] in run.out
+    assert_no_traceback(run)
+    said = [line for line in run.out.splitlines() if not line.startswith(("usage:", " "))]
+    assert len(said) == 1, run.out
+    assert not (project.path / "base.json").exists()
+
+
+def test_a_run_becomes_a_baseline_that_it_equals(project):
+    project.file(
+        "test_it.py",
+        """
+        import pytest
+
+        @pytest.mark.llm_eval(trials=3)
+        def test_it(llm_eval):
+            llm_eval.record("m", 0.5)
+        """,
+    )
+    assert project.run("--llm-json=run.json").returncode == 0
+    made = project.command("baseline", "update", "run.json", "-o", "base.json")
+    assert (made.returncode, made.out) == (0, "wrote base.json, 1 cases\n")
+    compared = project.command("compare", "base.json", "run.json", "--json")
+    assert compared.returncode == 0
+    comparison = json.loads(compared.out)
+    assert {row["metric"]: row["delta"] for row in comparison["metrics"]} == {"m": 0, "pass": 0}
+    assert comparison["deterministic"] is False  # no call was made: statistics, not recordings
+    project.file("pyproject.toml", "[tool.pytest-llmops]\nmincases = 2\n")
+    refused = project.command("compare", "base.json", "run.json")
+    assert refused.returncode == 2
+    assert "unknown key 'mincases'. Did you mean 'min_cases'?" in refused.out
