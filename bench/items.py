@@ -54,24 +54,32 @@ RECORDING = ("-p", "pytest_recording.plugin")
 
 
 RUNS = {
-    "empty": ("empty", ()),
+    "empty": ("an empty test", ()),
     "live": ("live call over loopback, no plugin", ()),
     "llmops": ("replayed by pytest-llmops", (*LLMOPS, "--llm-record=none")),
     "recording": ("replayed by pytest-recording", (*RECORDING, "--record-mode=none")),
 }
 ROUNDS = 5
+FLOOR = 0.25
+"""What the overhead may be of pytest-recording's."""
 
 
 def rows() -> Iterator[Row]:
-    """What the first item costs a run (imports), and each further one: differences of the quietest of 5 runs."""
+    """What the first item costs a run (imports), and each further one beside the same test without the plugin."""
     with tempfile.TemporaryDirectory() as name, StandIn() as standin:
         root = Path(name)
         for kind, tests in TESTS.items():
             (root / kind).mkdir()
             (root / kind / "test_ask.py").write_text(CALL + "\n" + tests, encoding="utf-8")
+        times = root / "times"
 
         def run(kind: str, *args: str, items: str = "test_ask.py") -> Cost:
-            return pytest_cost(root / kind, *args, items, env={"STANDIN_URL": standin.url})
+            env = {"STANDIN_URL": standin.url, "ITEM_TIMES": str(times)}
+            return pytest_cost(root / kind, "-p", "bench.item_times", *args, items, env=env)
+
+        def each(kind: str, *args: str) -> Cost:
+            run(kind, *args)
+            return Cost(0.0, float(times.read_text(encoding="utf-8")))
 
         run("llmops", *LLMOPS, "--llm-record=once")
         run("recording", *RECORDING, "--record-mode=once")
@@ -79,14 +87,16 @@ def rows() -> Iterator[Row]:
         if asked != 2 * ITEMS:
             raise RuntimeError(f"recording {ITEMS} items twice asked the provider {asked} times")
         one = "test_ask.py::test_ask[0]"
-        runs = {kind: partial(run, kind, *args) for kind, (_, args) in RUNS.items()}
+        runs = {kind: partial(each, kind, *args) for kind, (_, args) in RUNS.items()}
         runs |= {f"{kind} once": partial(run, kind, *args, items=one) for kind, (_, args) in RUNS.items()}
         costs = {name: cpu_quietest(taken) for name, taken in interleaved(ROUNDS, runs).items()}
         if len(standin.requests) != asked + ROUNDS * (ITEMS + 1):
             raise RuntimeError("a replay asked the provider")
-    each = {kind: (costs[kind] - costs[f"{kind} once"]) / (ITEMS - 1) for kind in RUNS}
     shown = [(kind, label) for kind, (label, _) in RUNS.items() if kind != "empty"]
     for kind, label in shown:
         yield Row(f"first item, {label}", costs[f"{kind} once"] - costs["empty once"], "ms CPU")
-    for kind, label in shown:
-        yield Row(f"each further, {label}", each[kind] - each["empty"], "ms CPU", each["live"] - each["empty"])
+    for kind, label in RUNS.items():
+        yield Row(f"each further, {label[0]}", costs[kind], "ms CPU")
+    overhead = {kind: costs[kind] - costs["live"] for kind in ("llmops", "recording")}
+    yield Row("overhead of pytest-recording over the live test", overhead["recording"], "ms CPU")
+    yield Row(f"overhead of pytest-llmops (floor: {FLOOR} ×)", overhead["llmops"], "ms CPU", overhead["recording"])
