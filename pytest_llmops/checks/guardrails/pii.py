@@ -27,6 +27,7 @@ def mask(text: str, spans: Collection[Span] | None = None) -> str:
     """Replace personal data by its type, ``[EMAIL]``.
 
     Args:
+        text: what may hold personal data.
         spans: where it is; default: what `scan` finds.
     """
     found = sorted(scan(text) if spans is None else spans, key=lambda s: s.start)
