@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from _pytest._code.code import ReprFileLocation, TerminalRepr  # what a report's longrepr is made of
 
-from pytest_llmops.marker import MARKER
+from pytest_llmops import made_up
+from pytest_llmops.options import MARKER
 
 if TYPE_CHECKING:
     from pytest_llmops.acceptance import Accepted
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from pytest_llmops.configuration import Configuration
     from pytest_llmops.records import Comparison, RunRecord, TestRecord
 
-_MADE_UP = "llmops_made_up"
 _WORKER_DESELECTED = "llmops_deselected"
 
 
@@ -35,6 +34,7 @@ class Controller:
         self._config = config
         self._configuration = settings
         self._json: dict[str, str] = {}
+        self._lost: dict[str, str] = {}
         self._locations: dict[str, tuple[str, int | None, str]] = {}
         self._deselected: set[str] = set()
         self._baseline: Baseline | None = None
@@ -99,6 +99,8 @@ class Controller:
         if record is not None:
             self._json[report.nodeid] = record
             self._locations[report.nodeid] = report.location
+        elif report.failed and str(report.when) == "???":  # xdist: its worker died in the middle of it
+            self._lost[report.nodeid] = str(report.longrepr)
         if report.when == "call" and _tolerated(report):
             last_failed = self._config.pluginmanager.get_plugin("lfplugin")
             if last_failed is not None:
@@ -106,8 +108,8 @@ class Controller:
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, Any] | None:
         """A failed trial that its case tolerates has a word of its own; made-up reports print no letter."""
-        if hasattr(report, _MADE_UP):
-            return "failed", "", "FAILED" if getattr(report, _MADE_UP) == "logged" else ""
+        if isinstance(report, made_up.Report):
+            return "failed", "", "FAILED" if report.logged else ""
         if _tolerated(report):
             return "trial failed", "t", ("TRIAL FAILED", {"yellow": True})
         return None
@@ -169,7 +171,10 @@ class Controller:
         from pytest_llmops.compare import summarize
         from pytest_llmops.records import Fingerprint, RunRecord, TestRecord
 
-        tests = sorted((TestRecord.model_validate_json(text) for text in self._json.values()), key=_order)
+        tests = [TestRecord.model_validate_json(text) for text in self._json.values()]
+        functions = {test.id.partition("[")[0] for test in tests}
+        lost = {i: why for i, why in self._lost.items() if i not in self._json and i.partition("[")[0] in functions}
+        tests = sorted(tests + [_lost(nodeid, reason, self._baseline) for nodeid, reason in lost.items()], key=_order)
         ran = {test.case for test in tests}
         judged = {
             name: measured.definition
@@ -274,22 +279,7 @@ class Controller:
         )
 
     def _fail(self, nodeid: str, message: str, location: tuple[str, int | None, str]) -> None:
-        """Report a failure that no test of pytest's stands for: red bar, FAILED line, JUnit, exit 1.
-
-        The cache's and stepwise's plugins do not see it, or they would look for a test of that name; nor does the
-        session, which would count it towards ``--maxfail``.
-        """
-        manager = self._config.pluginmanager
-        session = manager.get_plugin("session")
-        assert isinstance(session, pytest.Session)
-        session.testsfailed += 1
-        report = _MadeUpReport(
-            nodeid, location, {}, "failed", _Explanation(message, location), "call", sections=(), duration=0.0
-        )
-        setattr(report, _MADE_UP, "new")
-        others = [p for name in ("lfplugin", "stepwiseplugin") if (p := manager.get_plugin(name)) is not None]
-        manager.subset_hook_caller("pytest_runtest_logreport", [session, *others])(report=report)
-        setattr(report, _MADE_UP, "logged")  # from now on the terminal only lists it
+        made_up.fail(self._config, nodeid, message, location)
 
     # -- what the terminal says -------------------------------------------------------------------------------------
 
@@ -326,26 +316,23 @@ class WorkerOutput:
         self._config.workeroutput[_WORKER_DESELECTED] = sorted(self._deselected)  # type: ignore[attr-defined]
 
 
-class _MadeUpReport(pytest.TestReport):
-    @property
-    def count_towards_summary(self) -> bool:
-        """It stands for no test: pytest's closing counts add up to the tests that ran."""
-        return False
+def _lost(nodeid: str, reason: str, stored: Baseline | None) -> TestRecord:
+    """The record of an item that left none; its dataset case is taken for the stored one's."""
+    from pytest_llmops.naming import trial_number, without_trial
+    from pytest_llmops.records import Measurement, TestRecord
 
-
-class _Explanation(TerminalRepr):
-    """A made-up failure's text, with what the FAILED line and JUnit take from a report."""
-
-    def __init__(self, message: str, location: tuple[str, int | None, str]) -> None:
-        self._message = message
-        self.reprcrash = ReprFileLocation(location[0], (location[1] or 0) + 1, message.split("\n")[0])
-
-    def toterminal(self, tw: Any) -> None:
-        for line in self._message.splitlines():
-            tw.line(line, red=True)
-
-    def __str__(self) -> str:
-        return self._message
+    failed = Measurement(status="error", reason=reason, source="builtin", kind="pass")
+    case = without_trial(nodeid)
+    before = stored.cases.get(case) if stored is not None else None
+    return TestRecord(
+        id=nodeid,
+        case=case,
+        dataset_fingerprint=before.dataset_fingerprint if before is not None else None,
+        trial=trial_number(nodeid),
+        outcome="error",
+        error=reason,
+        measurements={"pass": failed},
+    )
 
 
 def _tolerated(report: pytest.TestReport) -> bool:

@@ -447,7 +447,12 @@ def _why_no_cost(calls: Sequence[Call]) -> str:
     if uncounted:
         models = ", ".join(sorted({f"{call.provider}:{call.model}" for call in uncounted}))
         return f"the cost of {models} is unknown: {_NOT_COUNTED}"
-    names = sorted({f"{call.provider}:{call.model}" for call in unknown})
+    return price_advice(unknown)
+
+
+def price_advice(calls: Sequence[Call]) -> str:
+    """What to set so that the cost of these calls is known."""
+    names = sorted({f"{call.provider}:{call.model}" for call in calls})
     table = "\n".join(
         f'    [tool.pytest-llmops.prices."{n}"]\n    input = 0.15   # USD a million tokens\n    output = 0.60'
         for n in names

@@ -36,6 +36,12 @@ def without_trial(nodeid: str) -> str:
     return head + _TRIAL.sub("", bracket + tail)
 
 
+def trial_number(nodeid: str) -> int:
+    """The trial a node id names; 0 where it names none."""
+    found = re.findall(r"trial(\d+)\]", nodeid)
+    return int(found[-1]) if found else 0
+
+
 def cassette_path(item: pytest.Item, folder: Path | None) -> Path:
     """``cassettes/<test module>/<item>.json`` beside the test; trial 0 goes by the name without suffix.
 
