@@ -13,8 +13,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from pytest_llmops.options import SETTINGS
 from pytest_llmops.records import RunRecord
-from pytest_llmops.settings import SETTINGS
 
 DOCS = Path(__file__).parent
 REPOSITORY = DOCS.parent

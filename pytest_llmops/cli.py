@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _share(text: str) -> float:
-    from pytest_llmops.settings import BY_NAME
+    from pytest_llmops.options import BY_NAME
 
     try:
         return float(BY_NAME["alpha"].parse(text))
@@ -97,7 +97,8 @@ def _cassettes(parser: argparse.ArgumentParser) -> None:
 
 
 def _project() -> ProjectSettings:
-    from pytest_llmops.settings import find_pyproject, load_project
+    from pytest_llmops.options import find_pyproject
+    from pytest_llmops.settings import load_project
 
     return load_project(find_pyproject(Path.cwd()))
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from pytest_llmops.errors import SettingsError
-from pytest_llmops.marker import MARKER
 from pytest_llmops.naming import case_key
+from pytest_llmops.options import MARKER
 
 
 @dataclass

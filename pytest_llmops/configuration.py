@@ -9,16 +9,8 @@ from typing import Any, Literal, cast
 import pytest
 
 from pytest_llmops.errors import LlmopsError, SettingsError
-from pytest_llmops.settings import (
-    SETTINGS,
-    Age,
-    ProjectSettings,
-    RecordMode,
-    find_pyproject,
-    load_project,
-    resolve,
-    under_ci,
-)
+from pytest_llmops.options import SETTINGS, Age, RecordMode, find_pyproject, resolve, under_ci
+from pytest_llmops.settings import ProjectSettings, load_project
 
 _KEY = pytest.StashKey["Configuration"]()
 
@@ -32,6 +24,7 @@ class Configuration:
         trials: overrides every marker's; None: each its own.
         concurrency: evaluations that may overlap in one process.
         timeout: seconds for the body of an evaluation; None: no limit.
+        budget: USD for the run's live calls; None: no limit.
     """
 
     base: Path
@@ -47,6 +40,9 @@ class Configuration:
     concurrency: int
     concurrency_report: bool
     timeout: float | None
+    budget: float | None
+    max_rpm: float | None
+    max_tpm: float | None
     stale_after: Age | None
     replay_speed: float
     resume: bool
@@ -109,6 +105,9 @@ def _resolved(config: pytest.Config) -> Configuration:
         concurrency=given["concurrency"] or 1,
         concurrency_report=bool(given["concurrency_report"]),
         timeout=given["timeout"],
+        budget=given["budget"],
+        max_rpm=given["max_rpm"],
+        max_tpm=given["max_tpm"],
         stale_after=given["stale_after"],
         replay_speed=given["replay_speed"] or 0.0,
         resume=bool(given["resume"]),

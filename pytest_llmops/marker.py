@@ -7,15 +7,10 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_llmops.errors import SettingsError, did_you_mean
+from pytest_llmops.options import MARKER
 
 if TYPE_CHECKING:
     from pytest_llmops.datasets import Case
-
-MARKER = "llm_eval"
-USAGE = (
-    f"{MARKER}(dataset=None, trials=1, threshold=1.0, measure=(), group=None, tags=(), gate=None): "
-    "an LLM evaluation: calls are recorded on cassettes and measured, the run is compared with the baseline"
-)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_llmops.marker import MARKER, USAGE
-from pytest_llmops.settings import SETTINGS, find_pyproject
+from pytest_llmops.options import MARKER, SETTINGS, USAGE, find_pyproject
 
 if TYPE_CHECKING:
     from pytest_llmops.checks import Judge
@@ -41,6 +40,10 @@ def pytest_configure(config: pytest.Config) -> None:
             from pytest_llmops import concurrency
 
             concurrency.configure(config, settings)
+        if any(limit is not None for limit in (settings.budget, settings.max_rpm, settings.max_tpm)):
+            from pytest_llmops import limits
+
+            limits.configure(config, settings)
     from pytest_llmops.controller import Controller, WorkerOutput
 
     part = WorkerOutput(config) if hasattr(config, "workerinput") else Controller(config, settings)

@@ -18,10 +18,11 @@ from pytest_llmops.cassettes import bodies, keys, miss, redaction, storage
 from pytest_llmops.cassettes.journal import Journal, Leftovers
 from pytest_llmops.cassettes.storage import Interaction
 from pytest_llmops.cassettes.transfer import Transfer, to_exchange
+from pytest_llmops.cassettes.watcher import Watcher
 from pytest_llmops.errors import CassetteError
 from pytest_llmops.exchange import Exchange
+from pytest_llmops.options import RecordMode
 from pytest_llmops.registry import current_role
-from pytest_llmops.settings import RecordMode
 
 LOOPBACK = ("localhost", "127.*", "::1", "0.0.0.0")
 JUDGED = "judge:"
@@ -44,6 +45,7 @@ class TapeOptions:
         allowed_hosts: patterns of hosts that other traffic may go to on replay.
         id_patterns: renamed by order in the second tier of matching.
         orphans: recordings of tests that no longer exist, for a renamed one to find.
+        watchers: told of every live call.
         replay_speed: 1 plays streams at their recorded pace, 0 at once.
         folder: with a closing slash; cassettes below it are named relative to it in messages.
         answers: what judges said in this session, by key: a trial that got the same answer asks for no new verdict.
@@ -56,6 +58,7 @@ class TapeOptions:
     id_patterns: tuple[re.Pattern[str], ...] = ()
     scrub: redaction.Scrubber = field(default_factory=redaction.Scrubber)
     orphans: Callable[[Path], Iterator[list[Interaction]]] = no_orphans
+    watchers: tuple[Watcher, ...] = ()
     replay_speed: float = 0.0
     folder: str = ""
     answers: dict[str, Interaction] = field(default_factory=dict)
@@ -88,6 +91,7 @@ class Tape:
         self.started = time.perf_counter()
         self.closed = False
         self.abandoned = False
+        self.discarded = False
         self.misses: list[miss.CassetteMiss] = []
         self.notes: list[str] = []
         self.refused: list[tuple[str, str]] = []
@@ -111,7 +115,7 @@ class Tape:
     def _load(self, path: Path, foreign: Path | None) -> None:
         self.existed = path.is_file()
         if self.existed and self._replays:
-            self._stored = storage.load(path, hint=self.command)
+            self._stored = storage.load(path, hint=self.record_all)
         elif foreign is not None and not self.existed and self._replays:
             from pytest_llmops.cassettes import foreign as reader
 
@@ -163,8 +167,18 @@ class Tape:
             if hit is None and not self._may_call():
                 raise self.missed(self._describe(request, number))
             transfer = Transfer(self, request, number, capture, hit)
+            if hit is None:
+                self._admit(transfer)
             self.transfers.append(transfer)
         return transfer
+
+    def _admit(self, transfer: Transfer) -> None:
+        """Ask the watchers whether and when a request may go out."""
+        try:
+            transfer.hold_s = max((watcher.begins(transfer) for watcher in self.options.watchers), default=0.0)
+        except miss.CassetteMiss as refusal:
+            self.misses.append(refusal)
+            raise
 
     def recall(self, key: str, *, capture: object | None = None) -> Exchange | None:
         """The answered recording under a key of the caller's own making, without any HTTP; None where there is none.
@@ -281,6 +295,11 @@ class Tape:
         )
 
     @property
+    def record_all(self) -> str:
+        """The command that makes no use of what is recorded already."""
+        return self.command.replace("--llm-record=refresh", "--llm-record=all")
+
+    @property
     def name(self) -> str:
         """The cassette's path as a reader would type it."""
         if self.path is None or self.mode == "live":
@@ -292,6 +311,8 @@ class Tape:
 
     def completed(self, transfer: Transfer) -> None:
         """A live exchange is whole: keep it, unless it must not be kept."""
+        for watcher in self.options.watchers:
+            watcher.completed(transfer)
         entry = transfer.interaction
         if entry is None:
             return
@@ -329,6 +350,20 @@ class Tape:
         """Hash of the exchanges used, equal for the recording run and an unchanged replay of it."""
         return storage.digest(t.interaction for t in self.transfers if t.interaction is not None)
 
+    @property
+    def throttled(self) -> bool:
+        """Whether a provider's last word on some request was 429, too many requests."""
+        last: dict[str, int | None] = {}
+        with self._lock:
+            for transfer in self.transfers:
+                if transfer.live and transfer.ended is not None:
+                    last[transfer.request.key] = transfer.status
+        return 429 in last.values()
+
+    def discard(self) -> None:
+        """Forget, at the end, what was recorded: the test is begun again."""
+        self.discarded = True
+
     # -- the end --------------------------------------------------------------------------------------------------
 
     def close(self, *, passed: bool) -> None:
@@ -343,7 +378,9 @@ class Tape:
         for transfer in list(self.transfers):
             transfer.end(complete=False)
         self.closed = True
-        if self.path is None or self.mode == "none":
+        if self.discarded and self._journal is not None:
+            self._journal.discard()
+        if self.path is None or self.mode == "none" or self.discarded:
             return
         if self.refused and self.mode != "live":
             if self._journal is not None:
@@ -368,13 +405,22 @@ class Tape:
         with storage.locked(path):
             entries = _in_order(kept)
             if not drop:  # what another process wrote meanwhile stays, and so does what this test did not get to
-                on_disk = storage.load(path, hint=self.command) if path.is_file() else []
+                on_disk = storage.load(path, hint=self.record_all) if path.is_file() else []
                 entries = _merged(entries, on_disk, unused)
-            storage.save(path, entries, test=self.test)
+            self._write(path, entries)
         if self._journal is not None:
             self._journal.discard()
         if self._leftovers is not None:
             self._leftovers.discard()
+
+    def _write(self, path: Path, entries: list[Interaction]) -> None:
+        try:
+            storage.save(path, entries, test=self.test)
+        except CassetteError as error:
+            if self._journal is None or not self._journal.keeps:
+                raise
+            self._journal.close()
+            raise CassetteError(f"{error}; the journal beside it keeps what was recorded for the next run") from None
 
 
 def _merged(first: list[Interaction], *others: list[Interaction]) -> list[Interaction]:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_llmops.cassettes.watcher import WATCHERS
+
 if TYPE_CHECKING:
     from pytest_llmops.configuration import Configuration
 
@@ -36,7 +38,9 @@ def configure(config: pytest.Config, settings: Configuration) -> None:
     elif obstacle is None:
         from pytest_llmops.concurrency.window import Window
 
-        config.pluginmanager.register(Window(config, settings, report), "llmops-window")
+        window = Window(config, settings, report)
+        config.pluginmanager.register(window, "llmops-window")
+        config.stash.setdefault(WATCHERS, []).append(window.slots)
 
 
 def support(config: pytest.Config, settings: Configuration) -> None:

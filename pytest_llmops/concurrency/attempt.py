@@ -71,6 +71,11 @@ class Attempt:
         """Whether its body is under way."""
         return self.started is not None and not self.done
 
+    @property
+    def failed(self) -> bool:
+        """Whether its body ended as a failure: not passed, skipped or expected to fail."""
+        return isinstance(self.error, (Exception, pytest.fail.Exception))
+
 
 in_body: ContextVar[Attempt | None] = ContextVar("pytest_llmops_in_body", default=None)
 """The attempt whose body runs in this context."""

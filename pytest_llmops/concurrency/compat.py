@@ -178,6 +178,11 @@ def drop_request(item: pytest.Function) -> None:
     item.funcargs = None  # type: ignore[assignment]
 
 
+def drop_sections(item: pytest.Item) -> None:
+    """Forget the output of an attempt that is not reported."""
+    item._report_sections.clear()
+
+
 class _OwnFixtures(dict[str, Any]):
     """Fixture definitions by name; function-scoped ones are copied, since a definition holds one value at a time."""
 

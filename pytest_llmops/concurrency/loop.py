@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from pytest_llmops.concurrency.attempt import in_body
-from pytest_llmops.marker import MARKER
+from pytest_llmops.options import MARKER
 
 _OTHERS = ("asyncio", "anyio", "trio")
 """Markers of plugins that run async tests."""

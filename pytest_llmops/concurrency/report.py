@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_llmops.marker import MARKER
+from pytest_llmops.options import MARKER
 
 _OUTPUT = "llmops_concurrency"
 _SHOWN = 5

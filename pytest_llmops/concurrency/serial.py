@@ -7,7 +7,7 @@ import inspect
 import pytest
 
 from pytest_llmops.concurrency.compat import loop_scope
-from pytest_llmops.marker import MARKER
+from pytest_llmops.options import MARKER
 
 SERIAL_MARKER = "llm_serial"
 UNMARKED = f"no {MARKER} marker"

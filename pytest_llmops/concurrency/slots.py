@@ -46,8 +46,8 @@ class Slots:
         return max(0.0, self._paused_until - time.monotonic())
 
     def begins(self, transfer: Transfer) -> float:
-        """A request goes to a provider; it is not held back here."""
-        return 0.0
+        """A request waits for the end of the pause its provider asked for."""
+        return self.pause() if transfer.request.route is not None else 0.0
 
     def completed(self, transfer: Transfer) -> None:
         """A provider has answered."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pytest_llmops.marker import MARKER
+from pytest_llmops.options import MARKER
 
 
 class Timeout:

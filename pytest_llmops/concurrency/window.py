@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 AHEAD = 8
 GRACE_S = 2.0
 """How long bodies under way may take to end when the run is stopped."""
+ATTEMPTS = 3
+"""At a test that fails over a 429; those that overlap are the cause, so it is no failure of its own."""
 _NEVER_S = 3600.0
 
 
@@ -101,10 +103,34 @@ class Window:
         self._routing.protocol_begins()
         attempt = self._attempts.get(item) or self._begin(cast("pytest.Function", item))
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        attempt = self._settled(attempt)
         self._report(attempt)
         self._end(attempt, nextitem)
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         return True
+
+    def _settled(self, attempt: Attempt) -> Attempt:
+        """Wait for an item's body; begin it anew where it failed over a provider that is asked too much."""
+        assert self._session is not None
+        self._wait(attempt)
+        for number in range(2, ATTEMPTS + 1):
+            evaluation = self._session.evaluation_of(attempt.item)
+            if evaluation is None or not evaluation.tape.throttled or not attempt.failed:
+                break
+            evaluation.tape.discard()
+            attempt = self._again(attempt.item)
+            self._wait(attempt)
+            if (evaluation := self._session.evaluation_of(attempt.item)) is not None:
+                evaluation.tape.notes.append(f"the provider answered 429: attempt {number} of {ATTEMPTS}")
+        return attempt
+
+    def _again(self, item: pytest.Function) -> Attempt:
+        self._tree.held.discard(item)
+        compat.call_and_report(item, "teardown", log=False, nextitem=item)
+        del self._attempts[item]
+        compat.drop_request(item)
+        compat.drop_sections(item)
+        return self._begin(item)
 
     def _report(self, attempt: Attempt) -> None:
         item = attempt.item
@@ -113,7 +139,6 @@ class Window:
             raise attempt.error
         item.ihook.pytest_runtest_logreport(report=attempt.setup)
         if attempt.setup.passed:
-            self._wait(attempt)
             self._counts.overlapped()
             item.runtest = lambda: self._routing.replay(attempt)  # type: ignore[method-assign]
             try:
@@ -156,7 +181,6 @@ class Window:
 
     def _begin(self, item: pytest.Function) -> Attempt:
         """Run an item's setup phase, and hand its body to the threads."""
-        self._order.take(item)
         attempt = self._attempts[item] = Attempt(item, self._limit_of(item))
         self._tree.held.add(item)
         compat.make_request(item)
@@ -223,8 +247,7 @@ class Window:
     def _failures(self) -> int:
         assert self._current is not None
         unreported = (a for a in self._attempts.values() if a.item is not self._current and a.done)
-        failed = sum(isinstance(a.error, (Exception, pytest.fail.Exception)) for a in unreported)
-        return self._current.session.testsfailed + failed
+        return self._current.session.testsfailed + sum(a.failed for a in unreported)
 
     # -- bodies -----------------------------------------------------------------------------------------------------
 

@@ -7,17 +7,8 @@ import re
 import pytest
 
 from pytest_llmops.errors import SettingsError
-from pytest_llmops.settings import (
-    BY_NAME,
-    SETTINGS,
-    MetricSettings,
-    Price,
-    ProjectSettings,
-    find_pyproject,
-    load_project,
-    resolve,
-    under_ci,
-)
+from pytest_llmops.options import BY_NAME, SETTINGS, find_pyproject, resolve, under_ci
+from pytest_llmops.settings import MetricSettings, Price, ProjectSettings, load_project
 
 
 def test_names_follow_from_one_word():
