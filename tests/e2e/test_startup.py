@@ -43,9 +43,8 @@ def test_a_project_without_llm_tests_loads_nothing_heavy(project):
         "pytest_llmops.controller",
         "pytest_llmops.errors",
         "pytest_llmops.made_up",
-        "pytest_llmops.marker",
+        "pytest_llmops.options",
         "pytest_llmops.plugin",
-        "pytest_llmops.settings",
     }
 
 
