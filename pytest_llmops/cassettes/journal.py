@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import IO
 
+from pytest_llmops.cassettes.shape import fault
 from pytest_llmops.cassettes.storage import Interaction
 
 FOLDER = ".journal"
@@ -47,8 +48,20 @@ class Journal:
             self._file.flush()
         except OSError:
             self.broken = True
+            self.close()
+
+    @property
+    def keeps(self) -> bool:
+        """Whether all that was appended is on the disk."""
+        return self._file is not None and not self.broken
 
     def _open(self) -> IO[str]:
+        try:
+            return self._made()
+        except FileNotFoundError:  # another process removed the folder just now, its own journal being the last
+            return self._made()
+
+    def _made(self) -> IO[str]:
         folder = self._cassette.parent / FOLDER
         folder.mkdir(parents=True, exist_ok=True)
         ignore = folder / ".gitignore"
@@ -61,7 +74,8 @@ class Journal:
     def close(self) -> None:
         """Leave the journal for the next run."""
         if self._file is not None:
-            self._file.close()
+            with contextlib.suppress(OSError):  # what a full disk did not take is tried once more
+                self._file.close()
             self._file = None
 
     def discard(self) -> None:
@@ -99,8 +113,10 @@ class Leftovers:
                 if not _try_lock(file):
                     return
                 for line in file:
-                    with contextlib.suppress(ValueError):  # the last line of a killed process may be cut
-                        self.interactions.append(json.loads(line))
+                    with contextlib.suppress(ValueError, RecursionError):  # a killed process may leave a line cut
+                        entry = json.loads(line)
+                        if fault(entry) is None:
+                            self.interactions.append(entry)
         except OSError:  # taken up by another process meanwhile
             return
         self._paths.append(path)

@@ -101,11 +101,11 @@ def strings(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
         if isinstance(current, str):
             yield where, current
         elif isinstance(current, dict):
-            for key, inner in current.items():
+            for key in current:
                 yield f"{where}.{key}".lstrip("."), str(key)
-                stack.append((f"{where}.{key}".lstrip("."), inner))
+            stack.extend((f"{where}.{key}".lstrip("."), current[key]) for key in reversed(current))
         elif isinstance(current, list):
-            stack.extend((f"{where}[{i}]", inner) for i, inner in enumerate(current))
+            stack.extend((f"{where}[{i}]", current[i]) for i in reversed(range(len(current))))
 
 
 def locate_secret(document: Any, environ: Mapping[str, str] = os.environ) -> tuple[str, str] | None:

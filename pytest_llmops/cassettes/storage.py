@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from pytest_llmops.cassettes import shape
 from pytest_llmops.errors import CassetteError
 
 SCHEMA = 1
@@ -86,13 +87,9 @@ def _checked(document: Any, path: Path, again: str) -> list[Interaction]:
     if not isinstance(interactions, list):
         raise CassetteError(f"{path}: 'interactions' is no list{again}")
     for index, entry in enumerate(interactions):
-        if not (
-            isinstance(entry, dict)
-            and isinstance(entry.get("key"), str)
-            and isinstance(entry.get("request"), dict)
-            and isinstance(entry.get("response"), dict)
-        ):
-            raise CassetteError(f"{path}: interaction {index + 1} lacks key, request or response{again}")
+        wrong = shape.fault(entry)
+        if wrong is not None:
+            raise CassetteError(f"{path}: interaction {index + 1}: {wrong}{again}")
     return interactions
 
 
@@ -134,10 +131,7 @@ def save(path: Path, interactions: list[Interaction], *, test: str) -> None:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 Path(temporary).unlink()
-        raise CassetteError(
-            f"{path}: cannot be written: {error.strerror or error}; "
-            "what was recorded stays in the journal beside it and is taken up by the next run"
-        ) from None
+        raise CassetteError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
 def _umask() -> int:
@@ -171,7 +165,12 @@ def locked(path: Path) -> Iterator[None]:
         yield
         return
     name = hashlib.blake2b(str(path.parent.resolve()).encode(), digest_size=8).hexdigest()
-    with (Path(tempfile.gettempdir()) / f"pytest-llmops-{name}.lock").open("a") as handle:
+    try:
+        handle = (Path(tempfile.gettempdir()) / f"pytest-llmops-{os.getuid()}-{name}.lock").open("a")
+    except OSError:  # a full or read-only temporary folder: the cassette itself is replaced as a whole all the same
+        yield
+        return
+    with handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         try:
             yield

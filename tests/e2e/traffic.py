@@ -152,7 +152,7 @@ def provider(request: Any) -> Reply | str | None:
         case "half":
             return Reply("one two three four five six", close_after_bytes=700)
         case "tiny":
-            return Reply("word " * 400, chunk_size=7)
+            return Reply("word " * 60, chunk_size=7)
         case "hang":
             return Reply(hang_up=True)
         case "reset":
