@@ -20,7 +20,7 @@ from pytest_llmops.cassettes.keys import IGNORED_FIELDS
 from pytest_llmops.cassettes.miss import CassetteMiss
 from pytest_llmops.cassettes.redaction import KEY_VARIABLES, Scrubber
 from pytest_llmops.cassettes.tape import LOOPBACK, Tape, TapeOptions
-from pytest_llmops.cassettes.watcher import WATCHERS
+from pytest_llmops.cassettes.watcher import watchers
 from pytest_llmops.configuration import Configuration
 from pytest_llmops.errors import JudgeError, LlmopsError, SettingsError
 from pytest_llmops.evaluation import Evaluation
@@ -69,7 +69,7 @@ class ItemSession:
             orphans=naming.Orphans(config).find,
             folder=f"{config.invocation_params.dir}{os.sep}",
             replay_speed=configuration.replay_speed,
-            watchers=tuple(config.stash.get(WATCHERS, [])),
+            watchers=watchers(config),
         )
         self._interception = Interception(guard=configuration.record == "none")
         self._interception.install()

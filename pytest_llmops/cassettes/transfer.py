@@ -62,6 +62,7 @@ class Transfer:
         self.hit = hit
         self.interaction: Interaction | None = hit
         self.kept = hit is not None
+        self.hold_s = 0.0
         self.started = time.perf_counter()
         self.ended: float | None = None if hit is None else self.started
         self._recorded_at = datetime.now(UTC) if hit is None else None
@@ -86,6 +87,18 @@ class Transfer:
     def live(self) -> bool:
         """Whether this request went to the provider."""
         return self.hit is None
+
+    def hold(self) -> None:
+        """Wait until this request may go out; its time begins then."""
+        if self.hold_s > 0:
+            time.sleep(self.hold_s)
+            self.started = time.perf_counter()
+
+    async def ahold(self) -> None:
+        """`hold`, without blocking the running loop."""
+        if self.hold_s > 0:
+            await asyncio.sleep(self.hold_s)
+            self.started = time.perf_counter()
 
     def head(self, status: int, headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> None:
         """The response's status and headers have come."""
@@ -219,7 +232,7 @@ class Transfer:
     def _beyond(self) -> BaseException:
         return self.tape.missed(
             f"{self.tape.name!r}: the recording of call {self.number} is cut: its reader stopped there, and this one"
-            f" reads on\n  re-record: {self.tape.command}"
+            f" reads on\n  re-record: {self.tape.record_all}"
         )
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_llmops.cassettes.watcher import WATCHERS
+from pytest_llmops.cassettes.watcher import watch
 
 if TYPE_CHECKING:
     from pytest_llmops.configuration import Configuration
@@ -40,7 +39,7 @@ def configure(config: pytest.Config, settings: Configuration) -> None:
 
         window = Window(config, settings, report)
         config.pluginmanager.register(window, "llmops-window")
-        config.stash.setdefault(WATCHERS, []).append(window.slots)
+        watch(config, window.slots)
 
 
 def support(config: pytest.Config, settings: Configuration) -> None:
@@ -81,11 +80,9 @@ def _obstacle(config: pytest.Config, settings: Configuration) -> str | None:
     if problem is None:
         return None
     if not hasattr(config, "workerinput"):
-        warnings.warn(
-            pytest.PytestWarning(
-                f"--llm-concurrency: pytest {pytest.__version__} is not as this version of pytest-llmops knows it "
-                f"({problem}); evaluations run one by one"
-            ),
-            stacklevel=1,
+        text = (
+            f"--llm-concurrency: pytest {pytest.__version__} is not as this version of pytest-llmops knows it "
+            f"({problem}); evaluations run one by one"
         )
+        config.issue_config_time_warning(pytest.PytestWarning(text), stacklevel=2)
     return f"pytest {pytest.__version__} is not supported ({problem})"

@@ -112,16 +112,7 @@ SLEEPERS = """
 
 def concurrent(project: Project, *args: str, n: int | None = None, **env: str) -> Run:
     xdist = ("-p", "xdist.plugin") if n is not None else ()
-    return project.run(
-        "-p",
-        "pytest_llmops.plugin",
-        *xdist,
-        "--llm-record=live",
-        "--llm-concurrency-report",
-        *args,
-        env=ALONE | env,
-        n=n,
-    )
+    return project.run(*PLUGINS, *xdist, "--llm-record=live", "--llm-concurrency-report", *args, env=ALONE | env, n=n)
 
 
 def test_no_more_bodies_run_at_once_than_asked_for(project: Project) -> None:

@@ -46,6 +46,7 @@ def _request(module: ModuleType, original: Callable[..., Awaitable[Any]]) -> Cal
             return await _play(module, self, transfer, method.upper(), url, headers, kwargs)
         kwargs["headers"] = {**dict(kwargs.get("headers") or {}), "Accept-Encoding": "identity"}
         try:
+            await transfer.ahold()
             response = await original(self, method, str_or_url, **kwargs)
         except module.ClientResponseError as error:  # raise_for_status: the provider did answer
             transfer.head(error.status, dict(error.headers or {}))

@@ -80,6 +80,7 @@ def _sync_handler(module: ModuleType) -> Callable[[Any, Any], Any]:
             return streams.response(playback, request)
         request.headers["accept-encoding"] = "identity"  # or the chunks' marks would point into compressed bytes
         try:
+            transfer.hold()
             response = original(self, request)
         except BaseException as error:
             transfer.fail(error)
@@ -112,6 +113,7 @@ def _async_handler(module: ModuleType) -> Callable[[Any, Any], Any]:
             return streams.response(playback, request)
         request.headers["accept-encoding"] = "identity"
         try:
+            await transfer.ahold()
             response = await original(self, request)
         except BaseException as error:
             transfer.fail(error)

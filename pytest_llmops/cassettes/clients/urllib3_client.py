@@ -51,6 +51,7 @@ def _urlopen(module: ModuleType, original: Callable[..., Any]) -> Callable[..., 
         plain = {k: v for k, v in dict(headers or self.headers).items() if str(k).lower() != "accept-encoding"}
         token = _inside.set(True)
         try:
+            transfer.hold()
             response = original(self, method, url, body, {**plain, "Accept-Encoding": "identity"}, *args, **kwargs)
         except BaseException as error:
             transfer.fail(error, reason=error.reason if isinstance(error, module.exceptions.MaxRetryError) else None)

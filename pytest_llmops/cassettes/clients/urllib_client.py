@@ -45,6 +45,7 @@ def _do_open(module: ModuleType, original: Callable[..., Any]) -> Callable[..., 
         if not transfer.live:
             return _play(module, req, transfer.playback())
         try:
+            transfer.hold()
             response = original(self, http_class, req, **kwargs)
         except BaseException as error:
             reason = error.reason if isinstance(error, module.URLError) else None
