@@ -99,11 +99,20 @@ SIGNATURES: tuple[tuple[str, float, str], ...] = (
     (
         "do_anything_now",
         2,
-        r"(?:(?<=\bas\s)|(?<=\bbe\s)|(?<=\blike\s)|(?<=\bnamed\s)|(?<=\bcalled\s)|(?<=\bare\s)|"
-        r"(?<=\ba\s))d\.?a\.?n\b|\[\W{0,3}dan\W{0,3}\]|"
-        r"\bdan (?:mode|prompt|ai)\b|\bas dan\b|\bbetterdan\b|"
-        r"\b(?:eres|[ée]|[ée]s|bist|sei|es|like) (?:jetzt |maintenant |ahora |agora |ora |o |"
-        r"um )?dan\b|是dan\b",
+        # from its rare word, then backwards: a third of the cost of a search from "as" and "is"
+        r"dan\b(?:(?<=\bas\sdan)|(?<=\bbe\sdan)|(?<=\blike\sdan)|(?<=\bnamed\sdan)|(?<=\bcalled\sdan)|"
+        r"(?<=\bare\sdan)|(?<=\ba\sdan)|(?<=\beres\sdan)|(?<=\bé\so\sdan)|(?<=\bés\so\sdan)|(?<=\bes\sdan)|"
+        r"(?<=\bjetzt\sdan)|(?<=\bsei\sdan)|(?<=是dan))",
+    ),
+    (
+        "do_anything_now",
+        2,
+        r"d\.a\.n\.?(?!\w)|dan (?:mode|prompt|ai)\b|betterdan\b",
+    ),
+    (
+        "do_anything_now",
+        2,
+        r"\[\W{0,3}dan\W{0,3}\]",
     ),
     (
         "do_anything_now",
@@ -358,8 +367,12 @@ SIGNATURES: tuple[tuple[str, float, str], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """A compiled pattern; `injection_only` where it is no jailbreak, `ascii` where "
-    "ASCII texts can match it."""
+    """A compiled pattern.
+
+    Args:
+        injection_only: it is no jailbreak.
+        ascii: texts in ASCII can match it.
+    """
 
     family: str
     weight: float
