@@ -45,6 +45,13 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--alpha", type=_share, default=0.05, metavar="F", help="family-wise error rate (default .05)")
     compare.add_argument("--inconclusive", choices=("pass", "fail"), default="pass", help="default: pass")
     compare.set_defaults(run=_compare)
+    merge = commands.add_parser("merge", help="put the shards of one run together; compare the result after that")
+    merge.add_argument("records", nargs="+", type=Path, metavar="RUN", help="run records (--llm-json)")
+    merge.add_argument("-o", "--output", type=Path, required=True, metavar="RUN", help="the whole run's record")
+    merge.add_argument(
+        "--allow-deselected", action="store_true", help="cases that no shard ran were left out on purpose (-k, -m)"
+    )
+    merge.set_defaults(run=_merge_runs)
     init = commands.add_parser("init", help="teach this git checkout to show and merge cassettes")
     init.set_defaults(run=_init)
     baseline = commands.add_parser("baseline", help="write a baseline").add_subparsers(metavar="COMMAND", required=True)
@@ -207,6 +214,17 @@ def _compare(arguments: argparse.Namespace) -> int:
         for line in terminal.render(comparison, run, width=_width(), color=sys.stdout.isatty(), policy=policy):
             _print(line)
     return 1 if compare.failures(comparison, policy) else 0
+
+
+def _merge_runs(arguments: argparse.Namespace) -> int:
+    from pytest_llmops import baseline, compare
+
+    shards = [(str(path), baseline.load_run(path)) for path in arguments.records]
+    run = compare.merge(shards, settings=_project().metrics, allow_deselected=arguments.allow_deselected)
+    baseline.save_run(arguments.output, run)
+    cases = len({test.case for test in run.tests})
+    _print(f"wrote {arguments.output}: {cases} cases, {len(run.tests)} tests of {len(shards)} records")
+    return 0
 
 
 def _update(arguments: argparse.Namespace) -> int:

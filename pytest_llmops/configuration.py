@@ -47,6 +47,7 @@ class Configuration:
     replay_speed: float
     resume: bool
     json: Path | None
+    shard: tuple[int, int] | None
     judge: str | None
     store_text: bool
     record_hosts: tuple[str, ...]
@@ -112,6 +113,7 @@ def _resolved(config: pytest.Config) -> Configuration:
         replay_speed=given["replay_speed"] or 0.0,
         resume=bool(given["resume"]),
         json=path("json"),
+        shard=given["shard"],
         judge=given["judge"],
         store_text=given["store_text"] is not False,
         record_hosts=tuple(given["record_hosts"] or ()),

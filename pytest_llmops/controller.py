@@ -168,29 +168,21 @@ class Controller:
     def _run_record(self, settings: Configuration) -> RunRecord:
         from datetime import UTC, datetime
 
-        from pytest_llmops.compare import summarize
-        from pytest_llmops.records import Fingerprint, RunRecord, TestRecord
+        from pytest_llmops.compare import fingerprint, summarize
+        from pytest_llmops.records import RunRecord, TestRecord
 
         tests = [TestRecord.model_validate_json(text) for text in self._json.values()]
         functions = {test.id.partition("[")[0] for test in tests}
         lost = {i: why for i, why in self._lost.items() if i not in self._json and i.partition("[")[0] in functions}
         tests = sorted(tests + [_lost(nodeid, reason, self._baseline) for nodeid, reason in lost.items()], key=_order)
         ran = {test.case for test in tests}
-        judged = {
-            name: measured.definition
-            for test in tests
-            for name, measured in test.measurements.items()
-            if measured.source == "judge" and measured.definition
-        }
         return RunRecord(
             created=datetime.now(UTC),
             environment=_environment(self._config, settings.ci),
-            fingerprint=Fingerprint(
-                judge=dict(sorted(judged.items())),
-                models=sorted({c.model for t in tests for c in t.calls if c.role == "app" and c.model}),
-            ),
+            fingerprint=fingerprint(tests),
             tests=tests,
             deselected=sorted((self._deselected | self._named_apart(ran)) - ran),
+            shard=settings.shard,
             metrics=summarize(tests, settings=settings.project.metrics),
         )
 

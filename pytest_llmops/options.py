@@ -91,6 +91,15 @@ def _hosts(text: str) -> tuple[str, ...]:
     return tuple(text.replace(",", " ").split())
 
 
+def _shard(text: str) -> tuple[int, int]:
+    index, slash, count = text.partition("/")
+    if not slash or not index.strip().isdecimal() or not count.strip().isdecimal():
+        raise ValueError(f"{text!r} is not of the form 1/4")
+    if not 1 <= int(index) <= int(count):
+        raise ValueError(f"{text!r}: shards are counted from 1 to {count.strip()}")
+    return int(index), int(count)
+
+
 def _flag(text: str) -> bool:
     lowered = text.strip().lower()
     if lowered in ("1", "true", "yes", "on"):
@@ -202,6 +211,12 @@ SETTINGS: tuple[Setting, ...] = (
         switch=True,
     ),
     Setting("json", str, "write the run record to FILE", metavar="FILE"),
+    Setting(
+        "shard",
+        _shard,
+        "this run is part I of N of a whole (a CI matrix): pytest-llmops merge puts the records together",
+        metavar="I/N",
+    ),
     Setting("judge", str, "judge model, as provider:model", metavar="MODEL"),
     Setting(
         "store_text",

@@ -279,6 +279,8 @@ class RunRecord(Record):
     tests: list[TestRecord] = Field(default_factory=list)
     deselected: list[str] = Field(default_factory=list)
     """Cases left out of this run on purpose (``-k``, ``--lf``): not missing from it."""
+    shard: tuple[int, int] | None = None
+    """Which part of how many this run is (``--llm-shard=1/4``); None where it is the whole, or was not said."""
     metrics: dict[str, MetricSummary] = Field(default_factory=dict)
     comparison: Comparison | None = None
 

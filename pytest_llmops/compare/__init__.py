@@ -3,6 +3,7 @@
 from pytest_llmops.compare.failures import Failure, fails, failures
 from pytest_llmops.compare.gate import compare
 from pytest_llmops.compare.policy import Policy
-from pytest_llmops.compare.summary import summarize
+from pytest_llmops.compare.shards import merge
+from pytest_llmops.compare.summary import fingerprint, summarize
 
-__all__ = ["Failure", "Policy", "compare", "fails", "failures", "summarize"]
+__all__ = ["Failure", "Policy", "compare", "fails", "failures", "fingerprint", "merge", "summarize"]

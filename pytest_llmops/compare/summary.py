@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from pytest_llmops import stats
 from pytest_llmops.baseline.stored import definition_of, trials_by_case
-from pytest_llmops.records import Measurement, MetricSummary, TestRecord
+from pytest_llmops.records import Fingerprint, Measurement, MetricSummary, TestRecord
 from pytest_llmops.settings import MetricSettings
 
 
@@ -39,6 +39,18 @@ def summarize(
         for name, values in of_case.items():
             found[name].means.append(sum(values) / len(values))
     return {name: _summary(name, found[name], settings or {}) for name in sorted(found)}
+
+
+def fingerprint(tests: Iterable[TestRecord]) -> Fingerprint:
+    """Which judges (metric to hash of model and rubric) and models these tests were measured with."""
+    judged: dict[str, str] = {}
+    models: set[str] = set()
+    for test in tests:
+        for name, measured in test.measurements.items():
+            if measured.source == "judge" and measured.definition:
+                judged[name] = measured.definition
+        models.update(call.model for call in test.calls if call.role == "app" and call.model)
+    return Fingerprint(judge=dict(sorted(judged.items())), models=sorted(models))
 
 
 @dataclass(slots=True)
