@@ -150,3 +150,32 @@ def test_an_application_that_updates_its_prices_does_not_change_ours() -> None:
         assert cost("openai", "gpt-4o", usage) == before
     finally:
         data_snapshot.set_custom_snapshot(None)
+
+
+def test_flat_rates_are_what_the_library_computes() -> None:
+    """The short way and genai-prices' general way agree for every model the table holds."""
+    from genai_prices import Usage as Counted
+    from genai_prices.data import providers
+
+    from pytest_llmops import pricing
+
+    agreed = 0
+    for provider in providers:
+        for model in provider.models:
+            short = pricing._at_flat_rates(model, Usage(1_234, 567), SPRING_2025)
+            if short is not None:
+                counted = Counted(input_tokens=1_234, output_tokens=567)
+                general = model.calc_price(counted, provider, genai_request_timestamp=SPRING_2025)
+                assert short == pytest.approx(float(general.total_price), rel=1e-12), (provider.id, model.id)
+                agreed += 1
+    assert agreed > 500
+
+
+def test_cached_tokens_tiers_and_details_take_the_general_way() -> None:
+    from pytest_llmops import pricing
+
+    assert pricing._lookup("anthropic", "claude-sonnet-4-5", None) is not None
+    model = pricing._lookup("anthropic", "claude-sonnet-4-5", None)[1]  # type: ignore[index]
+    assert pricing._at_flat_rates(model, Usage(100, 10, cache_read_tokens=50), SPRING_2025) is None
+    assert pricing._at_flat_rates(model, Usage(100, 10, details={"web_searches": 1}), SPRING_2025) is None
+    assert pricing._at_flat_rates(model, Usage(100, 10, context={"service_tier": "batch"}), SPRING_2025) is None
