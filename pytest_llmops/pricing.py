@@ -135,9 +135,6 @@ def _entry(table: str | None, host: str | None, model: str) -> tuple[Provider, M
         return None
 
 
-_FLAT = frozenset({"input_mtok", "output_mtok", "cache_read_mtok", "cache_write_mtok"})
-
-
 def _at_flat_rates(model: ModelInfo, usage: Usage, at: datetime | None) -> float | None:
     """Fresh input and output at one rate each, as most calls are billed; None for anything else.
 
@@ -145,10 +142,11 @@ def _at_flat_rates(model: ModelInfo, usage: Usage, at: datetime | None) -> float
     """
     if usage.details or usage.context or usage.cache_read_tokens or usage.cache_write_tokens:
         return None
-    rates = {k: v for k, v in model.get_prices(at or datetime.now(UTC)).__dict__.items() if v is not None}
-    if not rates.keys() <= _FLAT or not all(isinstance(rates.get(k), Decimal) for k in ("input_mtok", "output_mtok")):
+    rates = model.get_prices(at or datetime.now(UTC)).__dict__
+    fresh, written = rates.get("input_mtok"), rates.get("output_mtok")
+    if rates.get("requests_kcount") or not (isinstance(fresh, Decimal) and isinstance(written, Decimal)):
         return None
-    total = (usage.input_tokens or 0) * rates["input_mtok"] + (usage.output_tokens or 0) * rates["output_mtok"]
+    total = (usage.input_tokens or 0) * fresh + (usage.output_tokens or 0) * written
     return float(total / 1_000_000)
 
 
