@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         "--allow-deselected", action="store_true", help="cases that no shard ran were left out on purpose (-k, -m)"
     )
     merge.set_defaults(run=_merge_runs)
+    _guardrails(commands.add_parser("guardrails", help="measure guardrails"))
     init = commands.add_parser("init", help="teach this git checkout to show and merge cassettes")
     init.set_defaults(run=_init)
     baseline = commands.add_parser("baseline", help="write a baseline").add_subparsers(metavar="COMMAND", required=True)
@@ -101,6 +102,15 @@ def _cassettes(parser: argparse.ArgumentParser) -> None:
     for name in ("base", "ours", "theirs"):
         merge.add_argument(name, type=Path, metavar=name.upper())
     merge.set_defaults(run=_merge)
+
+
+def _guardrails(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    rates = commands.add_parser("eval", help="precision, recall and false positives on labelled texts")
+    rates.add_argument("name", metavar="NAME", help="a built-in guardrail, or one of an installed package")
+    rates.add_argument("dataset", type=Path, metavar="DATASET", help='JSONL of {"text": …, "expected": true}; .gz, too')
+    rates.add_argument("--json", action="store_true", help="print the rates as JSON")
+    rates.set_defaults(run=_measure_guardrail)
 
 
 def _project() -> ProjectSettings:
@@ -235,6 +245,17 @@ def _update(arguments: argparse.Namespace) -> int:
     updated = baseline.update(old, run, settings=_project().metrics)
     baseline.save(arguments.output, updated)
     _print(f"wrote {arguments.output}, {len(updated.cases)} cases")
+    return 0
+
+
+def _measure_guardrail(arguments: argparse.Namespace) -> int:
+    import json
+
+    from pytest_llmops.checks.guardrails import build, rates
+    from pytest_llmops.reports import guardrails
+
+    measured = rates.measure(build(arguments.name), rates.load(arguments.dataset))
+    _print(json.dumps(measured, indent=2, ensure_ascii=False) if arguments.json else guardrails.as_table(measured))
     return 0
 
 

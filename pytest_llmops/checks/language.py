@@ -31,7 +31,7 @@ _SCRIPTS: dict[str, frozenset[str]] = {
     "KATAKANA": frozenset({"ja"}),
     "CJK": frozenset({"zh", "ja"}),
 }
-_HAN_SURE = 0.8
+_HAN_SURE = 0.85
 """How sure the model must be of Chinese or Japanese where the characters are common to both."""
 
 _NO_LANGUAGE = re.compile(r"https?://\S+|\S+@\S+|<[^<>\n]{1,80}>|\{[^{}\n]{0,40}\}|%\(?\w*\)?[sd]\b|`[^`\n]*`|[\d_#*]+")
@@ -119,8 +119,10 @@ def _han(text: str) -> str:
         return "ja"
     if not japanese and (simplified or traditional):
         return "zh"
+    if not simplified or len(han) < ENOUGH_WORDS:  # 利用規約 is Japanese as much as traditional Chinese
+        return UNDETERMINED
     code, confidence = _model(("ja", "zh")).classify(han)
-    return str(code) if len(han) >= ENOUGH_WORDS and confidence >= _HAN_SURE else UNDETERMINED
+    return str(code) if confidence >= _HAN_SURE else UNDETERMINED
 
 
 def _encodable(text: str, charset: str) -> bool:
