@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import time
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import Project, Run
-from tests.standin import StandIn
+from tests.standin import Reply, StandIn
 
 SUITE = Path(__file__).parent / "equivalence"
 MODULES = sorted(path.stem.removeprefix("suite_") for path in SUITE.glob("suite_*.py") if path.stem != "suite_conftest")
@@ -252,3 +253,299 @@ def test_unknown_pytest_runs_serially_and_says_so_once(project: Project) -> None
     run = concurrent(project, "--llm-concurrency=8", PEAK="1")
     assert run.out.count("is not as this version of pytest-llmops knows it (FixtureDef)") == 1
     run.match("none: pytest * is not supported (FixtureDef)", "* 3 passed, 1 warning in *")
+
+
+# -- a run that is stopped ---------------------------------------------------------------------------------------------
+
+STOPPING = """
+    import time
+    import pytest
+
+    @pytest.fixture
+    def resource(request):
+        yield
+        with open("torn_down.txt", "a") as file:
+            file.write(request.node.name + "\\n")
+
+    @pytest.mark.llm_eval
+    @pytest.mark.parametrize("n", range(30))
+    def test_one(resource, n):
+        with open("begun.txt", "a") as file:
+            file.write(f"test_one[{n}]\\n")
+        time.sleep(0.1)
+        assert n not in (5, 9)
+"""
+
+
+def lines(project: Project, name: str) -> set[str]:
+    return set(project.read(name).split())
+
+
+def test_x_stops_at_the_first_failure_in_order(project: Project) -> None:
+    project.file("test_stopping.py", STOPPING)
+    run = concurrent(project, "--llm-concurrency=4", "-x")
+    assert run.returncode == 1
+    run.match("FAILED test_stopping.py::test_one?5? - *", "* 1 failed, 5 passed in *")
+    begun = lines(project, "begun.txt")
+    assert len(begun) < 20, "what was ahead when it failed has begun, but no more"
+    assert lines(project, "torn_down.txt") >= begun
+
+
+def test_maxfail_counts_in_order(project: Project) -> None:
+    project.file("test_stopping.py", STOPPING)
+    run = concurrent(project, "--llm-concurrency=4", "--maxfail=2")
+    run.match("* 2 failed, 8 passed in *")
+
+
+def test_lf_and_sw_go_on_from_there(project: Project) -> None:
+    project.file("test_stopping.py", STOPPING)
+    concurrent(project, "--llm-concurrency=4")
+    concurrent(project, "--llm-concurrency=4", "--lf").match("* 2 failed in *")
+    concurrent(project, "--llm-concurrency=4", "--sw").match("* 1 failed, 5 passed in *")
+    concurrent(project, "--llm-concurrency=4", "--sw").match("* 1 failed, 5 deselected in *")
+
+
+def test_k_selects(project: Project) -> None:
+    project.file("test_stopping.py", STOPPING)
+    run = concurrent(project, "--llm-concurrency=4", "-k", "test_one[3] or test_one[5]")
+    run.match("* 1 failed, 1 passed, 28 deselected in *")
+
+
+def test_pytest_exit_ends_the_run_at_its_test(project: Project) -> None:
+    project.file(
+        "test_exit.py",
+        """
+        import time
+        import pytest
+
+        @pytest.mark.llm_eval
+        @pytest.mark.parametrize("n", range(12))
+        def test_one(n):
+            time.sleep(0.05)
+            if n == 4:
+                pytest.exit("enough", returncode=7)
+        """,
+    )
+    run = concurrent(project, "--llm-concurrency=4")
+    assert run.returncode == 7
+    run.match("* 4 passed in *", "*Exit: enough*")
+
+
+def test_ctrl_c_ends_the_run_and_keeps_what_was_recorded(project: Project, standin: StandIn) -> None:
+    project.file(
+        "test_interrupted.py",
+        """
+        import os
+        import time
+        import httpx
+        import pytest
+
+        @pytest.mark.llm_eval
+        @pytest.mark.parametrize("n", range(8))
+        def test_one(n):
+            url = os.environ["STANDIN_URL"] + "/v1/chat/completions"
+            httpx.post(url, json={"model": "gpt-4o-mini", "messages": [{"role": "user", "content": f"question {n}"}]})
+            if n == 2:
+                time.sleep(2)
+                os.kill(os.getpid(), 2)  # SIGINT
+                time.sleep(20)
+        """,
+    )
+    begun = time.monotonic()
+    run = project.run(*PLUGINS, "--llm-concurrency=4", env={**ALONE, "STANDIN_URL": standin.url})
+    assert run.returncode == 2
+    assert time.monotonic() - begun < 19
+    run.match("*KeyboardInterrupt*", "* 2 passed in *")
+    asked = len(standin.requests)
+    again = project.run(*PLUGINS, "--llm-concurrency=4", "-k", "not 2", env={**ALONE, "STANDIN_URL": standin.url})
+    again.match("* 7 passed, 1 deselected in *")
+    assert {request.json["messages"][0]["content"] for request in standin.requests[asked:]}.isdisjoint(
+        {"question 0", "question 1", "question 3"}
+    )
+
+
+# -- time limits -------------------------------------------------------------------------------------------------------
+
+SLOW = """
+    import asyncio
+    import time
+    import pytest
+
+    pytestmark = pytest.mark.llm_eval
+
+    def test_quick(): pass
+
+    def test_slow():
+        time.sleep(30)
+
+    async def test_slow_async():
+        try:
+            await asyncio.sleep(30)
+        finally:
+            print("cancelled")
+
+    @pytest.mark.llm_serial
+    def test_slow_alone():
+        time.sleep(30)
+
+    @pytest.mark.llm_serial
+    async def test_slow_async_alone():
+        await asyncio.sleep(30)
+
+    def test_quick_as_well(): pass
+"""
+
+
+@pytest.mark.parametrize("concurrency", ["1", "4"])
+def test_timeout_fails_a_test_that_takes_too_long(project: Project, concurrency: str) -> None:
+    project.file("test_slow.py", SLOW)
+    begun = time.monotonic()
+    run = concurrent(project, f"--llm-concurrency={concurrency}", "--llm-timeout=0.5")
+    assert time.monotonic() - begun < 20
+    run.match("* 4 failed, 2 passed in *")
+    for name in ("slow", "slow_async", "slow_alone", "slow_async_alone"):
+        run.match(f"FAILED test_slow.py::test_{name} - Failed: Timeout: the test took longer than 0.5 s*")
+
+
+def test_a_test_given_up_makes_no_more_calls(project: Project, standin: StandIn) -> None:
+    project.file(
+        "test_late.py",
+        """
+        import os
+        import time
+        import httpx
+        import pytest
+
+        def ask(text):
+            url = os.environ["STANDIN_URL"] + "/v1/chat/completions"
+            httpx.post(url, json={"model": "gpt-4o-mini", "messages": [{"role": "user", "content": text}]})
+
+        @pytest.mark.llm_eval
+        def test_late():
+            time.sleep(1.6)
+            ask("too late")
+
+        @pytest.mark.llm_eval
+        @pytest.mark.parametrize("n", range(6))
+        def test_others(n):
+            time.sleep(0.4)
+            ask("in time")
+        """,
+    )
+    run = concurrent(project, "--llm-concurrency=2", "--llm-timeout=1.2", STANDIN_URL=standin.url)
+    run.match("* 1 failed, 6 passed in *")
+    assert [request.json["messages"][0]["content"] for request in standin.requests] == ["in time"] * 6
+
+
+# -- providers that object ---------------------------------------------------------------------------------------------
+
+ASKING = """
+    import os
+    import httpx
+    import pytest
+
+    client = httpx.Client()
+
+    def ask(text):
+        url = os.environ["STANDIN_URL"] + "/v1/chat/completions"
+        body = {"model": os.environ.get("MODEL", "gpt-4o-mini"), "messages": [{"role": "user", "content": text}]}
+        answer = client.post(url, json=body)
+        answer.raise_for_status()
+        return answer.json()["choices"][0]["message"]["content"]
+
+    @pytest.mark.llm_eval
+    @pytest.mark.parametrize("n", range(8))
+    def test_asks(llm_eval, n):
+        assert f"question {n}" in llm_eval.run(ask, f"question {n}").text
+"""
+
+
+def test_429_is_no_failure_of_the_test(project: Project, standin: StandIn) -> None:
+    project.file("test_asking.py", ASKING)
+    busy = Reply("slow down", status=429, headers={"retry-after": "1"})
+    standin.script(lambda _: None, busy, busy, lambda _: None)
+    run = project.run(*PLUGINS, "--llm-concurrency=4", "--llm-json=run.json", env={**ALONE, "STANDIN_URL": standin.url})
+    run.match("* 8 passed in *")
+    refused = [request.at for request in standin.requests[1:3]]
+    later = [request.at for request in standin.requests if request.at > max(refused) + 0.3]
+    assert later
+    assert min(later) >= max(refused) + 0.9, "Retry-After is honoured"
+    assert run.record is not None
+    assert {call["status"] for test in run.record["tests"] for call in test["calls"]} == {200}
+    replayed = project.run(*PLUGINS, "--llm-record=none", env={**ALONE, "STANDIN_URL": standin.url})
+    replayed.match("* 8 passed in *")
+
+
+QUESTIONS = " ".join(f"question {n}" for n in range(8))
+
+
+def million() -> Reply:
+    """A million tokens of gpt-4o-mini: $0.15."""
+    usage = {"prompt_tokens": 1_000_000, "completion_tokens": 0, "total_tokens": 1_000_000}
+    return Reply(QUESTIONS, usage=usage)
+
+
+def test_budget_stops_live_calls(project: Project, standin: StandIn) -> None:
+    project.file("test_asking.py", ASKING)
+    standin.script(million())
+    run = project.run(*PLUGINS, "--llm-budget=0.4", "--llm-json=run.json", env={**ALONE, "STANDIN_URL": standin.url})
+    run.match("FAILED test_asking.py::test_asks?3? - BudgetExceeded: not sent: this run's live calls have cost $0.45*")
+    run.match("* 5 failed, 3 passed in *")
+    assert len(standin.requests) == 3
+    assert run.record is not None
+    unmeasured = [test["measurements"]["pass"]["status"] for test in run.record["tests"]]
+    assert unmeasured == ["ok"] * 3 + ["error"] * 5, "what was not asked says nothing about quality"
+
+
+def test_budget_is_one_for_all_workers(project: Project, standin: StandIn) -> None:
+    project.file("test_asking.py", ASKING)
+    standin.latency_s = 0.3
+    standin.script(million())
+    run = project.run(
+        *PLUGINS, "-p", "xdist.plugin", "--llm-budget=0.4", env={**ALONE, "STANDIN_URL": standin.url}, n=2
+    )
+    assert run.returncode == 1
+    assert 3 <= len(standin.requests) <= 4, "three cost what may be spent; the fourth may be under way"
+    assert "BudgetExceeded" in run.out
+
+
+def test_replayed_calls_cost_nothing(project: Project, standin: StandIn) -> None:
+    project.file("test_asking.py", ASKING)
+    env = {**ALONE, "STANDIN_URL": standin.url}
+    project.run(*PLUGINS, env=env).match("* 8 passed in *")
+    project.run(*PLUGINS, "--llm-budget=0", env=env).match("* 8 passed in *")
+
+
+def test_under_a_budget_every_live_call_needs_a_price(project: Project, standin: StandIn) -> None:
+    project.file("test_asking.py", ASKING)
+    env = {**ALONE, "STANDIN_URL": standin.url, "MODEL": "in-house-7b"}
+    run = project.run(*PLUGINS, "--llm-budget=5", "-k", "asks[0]", env=env)
+    run.match(
+        "under --llm-budget every live call needs a price:",
+        "*price of openai_compatible:in-house-7b is unknown*",
+        '*prices."openai_compatible:in-house-7b"*',
+        "FAILED test_asking.py::test_asks?0? - BudgetExceeded: under --llm-budget every live call needs a price:",
+    )
+    run.match("* 1 failed, 7 deselected in *")
+
+
+@pytest.mark.parametrize(("args", "n"), [(("--llm-concurrency=8",), None), ((), 2), ((), None)])
+def test_requests_keep_their_pace(project: Project, standin: StandIn, args: tuple[str, ...], n: int | None) -> None:
+    project.file("test_asking.py", ASKING)
+    xdist = ("-p", "xdist.plugin") if n is not None else ()
+    env = {**ALONE, "STANDIN_URL": standin.url}
+    run = project.run(*PLUGINS, *xdist, "--llm-max-rpm=240", "--llm-json=run.json", *args, env=env, n=n)
+    run.match("* 8 passed in *")
+    times = sorted(request.at for request in standin.requests)
+    assert times[-1] - times[0] >= 7 * 0.25 - 0.1
+    assert run.record is not None
+    assert max(call["latency_ms"] for test in run.record["tests"] for call in test["calls"]) < 200, "of the call itself"
+
+
+def test_tokens_keep_their_pace(project: Project, standin: StandIn) -> None:
+    project.file("test_asking.py", ASKING)
+    standin.script(Reply(QUESTIONS, usage={"prompt_tokens": 900, "completion_tokens": 100, "total_tokens": 1000}))
+    env = {**ALONE, "STANDIN_URL": standin.url}
+    project.run(*PLUGINS, "--llm-max-tpm=240000", "--llm-concurrency=2", env=env).match("* 8 passed in *")
+    times = [request.at for request in standin.requests]
+    assert times[-1] - times[0] >= 6 * 0.25 - 0.1, "two were under way before the first count was known"
