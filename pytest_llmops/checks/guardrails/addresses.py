@@ -17,6 +17,7 @@ _SPELT = re.compile(
     r"(?:(?:\s?[\[({<]\s?(?:dot|ponto|punto|point|punkt|\.)\s?[\])}>]\s?|\.)[\w\-]+)+",
     re.IGNORECASE,
 )
+_SPELT_AT = re.compile(r"[\[({<]\s?(?:at|arroba|@)\s?[\])}>]", re.IGNORECASE)
 # ``logo@2x.png``, ``git@github.com:owner/repository.git``
 _FILES = frozenset({"png", "jpg", "jpeg", "gif", "svg", "webp", "css", "js", "ts", "json", "py", "md", "txt", "html"})
 _NOBODY = re.compile(r"git@[\w.\-]+:")
@@ -38,8 +39,9 @@ def find(text: str) -> Iterator[Span]:
         for match in _EMAIL.finditer(text):
             if match["tld"].lower() not in _FILES and not _NOBODY.match(text, match.start()):
                 yield Span("email", *match.span(), 1.0)
-    for match in _SPELT.finditer(text):
-        yield Span("email", *match.span(), 0.8)
+    if _SPELT_AT.search(text):
+        for match in _SPELT.finditer(text):
+            yield Span("email", *match.span(), 0.8)
     for match in _IPV4.finditer(text):
         if _somebodys(match[0]) and not _NOT_ADDRESS.search(text, max(0, match.start() - 16), match.start()):
             yield Span("ip", *match.span(), 0.9)

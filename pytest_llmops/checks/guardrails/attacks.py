@@ -328,7 +328,7 @@ SIGNATURES: tuple[tuple[str, float, str], ...] = (
     (
         "+fake_turn",
         2,
-        r"(?:^|\n)\s*\[?(?:system|assistant|developer)(?: (?:message|prompt|note|override|update))?\]?\s*[:>]",
+        r"(?:^|\n)[\t\x20]*\[?(?:system|assistant|developer)(?: (?:message|prompt|note|override|update))?\]?\s*[:>]",
     ),
     (
         "+fake_turn",

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 _QUOTES = str.maketrans({"’": "'", "‘": "'", "`": "'", "´": "'", "“": '"', "”": '"', "„": '"', "«": '"', "»": '"'})
 # Cyrillic and Greek letters that read as Latin ones
 _LOOKALIKES = str.maketrans("аеорсухіјѕԁһӏвнкмтԛԝαορντικυ", "aeopcyxijsdhlbhkmtqwaopvtiku")
-_MIXED = re.compile(r"(?=[^\W\d_]*[a-z])(?=[^\W\d_]*[\u0370-\u04ff])[^\W\d_]+")  # words of two scripts
+_MIXED = re.compile(r"(?<![^\W\d_])(?=[^\W\d_]*[a-z])(?=[^\W\d_]*[\u0370-\u04ff])[^\W\d_]+")  # words of two scripts
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\ufe00-\ufe0f\U000e0000-\U000e007f]")
 _TAGS = re.compile("[\U000e0020-\U000e007e]{4,}")
 _LEET = str.maketrans("013457@$!|", "oieastasil")

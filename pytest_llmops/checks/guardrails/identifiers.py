@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
@@ -220,6 +220,8 @@ BEFORE, AFTER = r"(?<![A-Za-zÀ-ɏ0-9_])", r"(?![A-Za-zÀ-ɏ0-9_])"
 def _compiled() -> tuple[tuple[Identifier, re.Pattern[str], re.Pattern[str] | None], ...]:
     rows = []
     for item in IDENTIFIERS:
+        if item.checksum:
+            _validator(item.checksum)
         shape = re.compile(rf"{BEFORE}(?<![.\-/])(?:{item.pattern}){AFTER}(?![.\-/]\w)", re.IGNORECASE)
         named = None
         if item.labels:
@@ -234,7 +236,18 @@ def _compiled() -> tuple[tuple[Identifier, re.Pattern[str], re.Pattern[str] | No
 
 def holds(checksum: str, value: str) -> bool:
     """Whether a number's check digits (and dates, prefixes, lengths) are right."""
-    return bool(import_module("stdnum." + checksum).is_valid(value))
+    return _validator(checksum)(value)
+
+
+@lru_cache(maxsize=64)
+def _validator(checksum: str) -> Callable[[str], bool]:
+    is_valid: Callable[[str], bool] = import_module("stdnum." + checksum).is_valid
+    return is_valid
+
+
+def load() -> None:
+    """Compile the table, and load its checksums."""
+    _compiled()
 
 
 def find(text: str) -> Iterator[Span]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import lru_cache
+from types import ModuleType
 
 from pytest_llmops.checks.guardrails.identifiers import AFTER, BEFORE, gap
 from pytest_llmops.checks.guardrails.outcome import Span
@@ -47,6 +48,7 @@ _CUE_AFTER = re.compile(
     r"ufficio|fisso)(?![A-Za-zÀ-ɏ])",
     re.IGNORECASE,
 )
+_NOT_DIGITS = re.compile(r"\D*\Z")
 _OTHER_NUMBER = re.compile(
     r"(?:orders?|invoice|ticket|case|ref(?:erence)?|tracking|serial|model|part|sku|item|isbn|zip(?: ?code)?|postcode|"
     r"version|pin|code|otp|id|amount|total|price|usd|eur|brl|r\$|year|page|pages?|pp|line|port|error|"
@@ -62,6 +64,7 @@ _DATE = re.compile(
 )
 _NORTH_AMERICAN = re.compile(r"(?:(?:\+?1|001)[-. ]?)?(?:\(\d{3}\) ?|\d{3}(?P<mark>[-.]))\d{3}[-.]\d{4}")
 _AREA_IN_BRACKETS = re.compile(r"\((?!(?:19|20)\d\d\))0?\d{1,4}\) ?\d{3,5}[ .\-]?\d{3,5}")
+_CHINESE_MOBILE, _CHINESE = re.compile(r"1[3-9]\d{9}"), re.compile("[\u4e00-\u9fff]")
 _TRUNK_0 = ("GB", "DE", "IT", "JP", "AU", "NL", "CH", "AT", "BE", "VN", "CN", "AR", "ZA", "KR")
 # Shapes that other numbers rarely have; a numbering plan must know the number, too.
 _BY_PLAN: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = (
@@ -74,8 +77,7 @@ _BY_PLAN: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = (
     (re.compile(r"0\d{9,10}"), ("GB", "DE", "FR", "VN", "JP", "IT")),
     (re.compile(r"[69]\d{2} \d{3} \d{3}|[679]\d{2} \d{2} \d{2} \d{2}"), ("ES", "PT")),
     (re.compile(r"\d{3} \d{3} \d{4}"), ("US",)),
-    (re.compile(r"1[3-9]\d{9}"), ("CN",)),
-    (re.compile(r"05\d{8}|05\d ?\d{3} ?\d{4}"), ("SA", "AE")),
+    (re.compile(r"05\d ?\d{3} ?\d{4}"), ("SA", "AE")),
 )
 
 
@@ -93,7 +95,7 @@ def find(text: str) -> Iterator[Span]:
 
 
 def _score(text: str, written: str, start: int, end: int, digits: int) -> float:
-    before = text[max(0, start - 60) : start]
+    before = _NOT_DIGITS.search(text, max(0, start - 60), start)[0]  # type: ignore[index]  # matches anything
     if written.startswith(("+", "(+")) and digits >= 8 and _possible(written):
         return 0.95
     if _OTHER_NUMBER.search(before):
@@ -108,25 +110,39 @@ def _score(text: str, written: str, start: int, end: int, digits: int) -> float:
         return 0.8
     if written.startswith("00") and digits >= 10 and _valid("+" + written[2:].lstrip(), None):
         return 0.85
+    if _CHINESE_MOBILE.fullmatch(written) and _CHINESE.search(before):
+        return 0.7
     regions = (region for shape, plan in _BY_PLAN if shape.fullmatch(written) for region in plan)
     return 0.7 if any(_valid(written, region) for region in regions) else 0.0
 
 
-@lru_cache(maxsize=512)
-def _valid(written: str, region: str | None) -> bool:
+def load() -> None:
+    """Load the numbering plans of the regions that are tried."""
+    _plans()
+
+
+@lru_cache(maxsize=1)
+def _plans() -> ModuleType:
     import phonenumbers
 
+    for region in {region for _, regions in _BY_PLAN for region in regions}:
+        phonenumbers.PhoneMetadata.metadata_for_region(region)
+    return phonenumbers
+
+
+@lru_cache(maxsize=512)
+def _valid(written: str, region: str | None) -> bool:
+    plans = _plans()
     try:
-        return phonenumbers.is_valid_number(phonenumbers.parse(written, region))
-    except phonenumbers.NumberParseException:
+        return bool(plans.is_valid_number(plans.parse(written, region)))
+    except plans.NumberParseException:
         return False
 
 
 @lru_cache(maxsize=512)
 def _possible(written: str) -> bool:
-    import phonenumbers
-
+    plans = _plans()
     try:
-        return phonenumbers.is_possible_number(phonenumbers.parse(written, None))
-    except phonenumbers.NumberParseException:
+        return bool(plans.is_possible_number(plans.parse(written, None)))
+    except plans.NumberParseException:
         return False
