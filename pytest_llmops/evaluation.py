@@ -20,7 +20,8 @@ from pytest_llmops.settings import DIRECTIONS, ProjectSettings
 if TYPE_CHECKING:
     from pytest_llmops.cassettes.tape import Tape
     from pytest_llmops.cassettes.transfer import Transfer
-    from pytest_llmops.checks import Judge, Rubric, Score
+    from pytest_llmops.checks import Rubric, Score
+    from pytest_llmops.checks.jury import Judging
     from pytest_llmops.datasets import Case
 
 
@@ -158,7 +159,7 @@ class Evaluation:
 
     tape: Tape
     project: ProjectSettings
-    judge: Callable[[], Judge]
+    judge: Callable[[], Judging]
     case: Case | None = None
     store_text: bool = True
     results: list[Result] = field(default_factory=list)
@@ -326,7 +327,7 @@ class Evaluation:
 
     # -- judges ---------------------------------------------------------------------------------------------------
 
-    def judging(self, result: Result, criterion: Any, asked: Any) -> tuple[Judge, Rubric, dict[str, Any]]:
+    def judging(self, result: Result, criterion: Any, asked: Any) -> tuple[Judging, Rubric, dict[str, Any]]:
         """The judge, the rubric, and what the judge is told.
 
         Raises:
@@ -366,6 +367,10 @@ class Evaluation:
                 direction=rubric.direction,
                 definition=score.definition,
             )
+            if score.disagreement is not None:
+                self.measurements[f"{rubric.name}.disagreement{suffix}"] = Measurement(
+                    value=score.disagreement, source="builtin", direction="lower", definition=score.definition
+                )
 
         try:
             yield verdict

@@ -10,7 +10,7 @@ import pytest
 from pytest_llmops.options import MARKER, SETTINGS, USAGE, find_pyproject
 
 if TYPE_CHECKING:
-    from pytest_llmops.checks import Judge
+    from pytest_llmops.checks.jury import Judging
     from pytest_llmops.datasets import Case
     from pytest_llmops.evaluation import Evaluation
     from pytest_llmops.session import ItemSession
@@ -125,7 +125,7 @@ def llm_case(request: pytest.FixtureRequest) -> Case:
 
 
 @pytest.fixture
-def llm_judge(request: pytest.FixtureRequest) -> Judge:
+def llm_judge(request: pytest.FixtureRequest) -> Judging:
     """The configured judge (``--llm-judge``): ``score(criterion, text=…)``, ``ascore``."""
     return _evaluation(request, "llm_judge").judge()
 

@@ -18,7 +18,7 @@ from pytest_llmops.cassettes import scope
 from pytest_llmops.cassettes.clients import Interception
 from pytest_llmops.cassettes.keys import IGNORED_FIELDS
 from pytest_llmops.cassettes.miss import CassetteMiss
-from pytest_llmops.cassettes.redaction import KEY_VARIABLES, Scrubber
+from pytest_llmops.cassettes.redaction import KEY_VARIABLES, Scrubber, mask
 from pytest_llmops.cassettes.tape import LOOPBACK, Tape, TapeOptions
 from pytest_llmops.cassettes.watcher import watchers
 from pytest_llmops.configuration import Configuration
@@ -29,7 +29,7 @@ from pytest_llmops.options import MARKER
 from pytest_llmops.records import CassetteUse, Measurement, Outcome, TestRecord, to_json
 
 if TYPE_CHECKING:
-    from pytest_llmops.checks import Judge
+    from pytest_llmops.checks.jury import Judging
 
 PLACEHOLDER = "replay-needs-no-key"
 
@@ -57,7 +57,7 @@ class ItemSession:
         self._config = config
         self._configuration = configuration
         self._running: dict[str, _Running] = {}
-        self._judge: Judge | None = None
+        self._judge: Judging | None = None
         self._placeholders: list[str] = []
         project = configuration.project
         self._options = TapeOptions(
@@ -127,14 +127,13 @@ class ItemSession:
         self._running[item.nodeid] = _Running(spec, trial, evaluation)
         scope.activate(tape)
 
-    def _make_judge(self) -> Judge:
+    def _make_judge(self) -> Judging:
         if self._judge is None:
-            from pytest_llmops.checks import DEFAULT_JUDGE, Judge
+            from pytest_llmops.checks.jury import configured
 
-            self._judge = Judge(
-                self._configuration.judge or DEFAULT_JUDGE,
-                hosts=self._configuration.project.hosts,
-                root=self._config.rootpath,
+            project = self._configuration.project
+            self._judge = configured(
+                project.judge, self._configuration.judge, hosts=project.hosts, root=self._config.rootpath
             )
         return self._judge
 
@@ -265,7 +264,9 @@ class ItemSession:
         self._note(running, report, call)
         if report.when == "teardown":
             record = self._record(item, running)
-            vars(report)["llmops"] = to_json(record, exclude_defaults=True)
+            text = to_json(record, exclude_defaults=True)
+            # What was replayed was looked through when it was written; what came just now may hold anything.
+            vars(report)["llmops"] = mask(text) if record.cassette.live else text
             del self._running[item.nodeid]
         return report
 
@@ -294,6 +295,7 @@ class ItemSession:
 
     def _record(self, item: pytest.Item, running: _Running) -> TestRecord:
         evaluation, tape, case = running.evaluation, running.evaluation.tape, running.trial.case
+        scrub = self._options.scrub
         store = self._configuration.store_text
         result = evaluation.results[-1] if evaluation.results else None
         text = result.text if result is not None else None
@@ -303,14 +305,14 @@ class ItemSession:
             group=case.group if case else None,
             trial=running.trial.index,
             outcome=running.outcome,
-            error=running.error or evaluation.error,
+            error=scrub(running.error or evaluation.error),
             duration_s=round(running.duration_s, 4),
             threshold=running.spec.threshold,
             gate=list(running.spec.gate) if isinstance(running.spec.gate, tuple) else running.spec.gate,
             tags=[*running.spec.tags, *(case.tags if case else ())],
             dataset_fingerprint=case.fingerprint if case else None,
-            input=case.input if case and store else None,
-            output=text if store else None,
+            input=scrub(case.input) if case and store else None,
+            output=scrub(text) if store else None,
             measurements=self._measurements(running),
             calls=[call for _, call in evaluation.answered()],
             cassette=CassetteUse(

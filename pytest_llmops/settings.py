@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 from pytest_llmops.errors import SettingsError, did_you_mean
 
@@ -37,6 +37,50 @@ class Price:
     cache_write: float | None = None
 
 
+JuryMethod = Literal["mean", "median", "majority"]
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeModel:
+    """One judge: ``provider:model``, where it listens, and seconds an attempt may take."""
+
+    model: str
+    base_url: str | None = None
+    timeout: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """Who judges a criterion.
+
+    Args:
+        members: one judge, or a jury; empty: the default judge.
+        repeats: samples of each member.
+        method: how several verdicts become one.
+    """
+
+    members: tuple[JudgeModel, ...] = ()
+    repeats: int = 1
+    method: JuryMethod = "mean"
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeSettings:
+    """``[tool.pytest-llmops.judge]``.
+
+    Args:
+        panel: judges all criteria, except those of `criteria`.
+        criteria: rubric name to who judges it (``[tool.pytest-llmops.judge.criteria.NAME]``).
+        calibration: the file that ``judge calibrate`` writes; default ``judge-calibration.json`` in pytest's rootdir.
+        require_calibration: names of judged metrics that only gate with a calibrated judge; True: all of them.
+    """
+
+    panel: Panel = field(default_factory=Panel)
+    criteria: Mapping[str, Panel] = field(default_factory=dict)
+    calibration: Path | None = None
+    require_calibration: tuple[str, ...] | Literal[True] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class ProjectSettings:
     """``[tool.pytest-llmops]`` of pyproject.toml.
@@ -57,6 +101,7 @@ class ProjectSettings:
     scrub_fields: tuple[str, ...] = ()
     ignore_fields: tuple[str, ...] = ()
     min_cases: int = 10
+    judge: JudgeSettings = field(default_factory=JudgeSettings)
 
 
 def load_project(path: Path | None) -> ProjectSettings:
@@ -74,7 +119,10 @@ def load_project(path: Path | None) -> ProjectSettings:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"{path}: cannot be read: {error}") from None
     table = document.get("tool", {}).get("pytest-llmops", {})
-    return _project(table, f"{path} [tool.pytest-llmops]")
+    project = _project(table, f"{path} [tool.pytest-llmops]")
+    if project.judge.calibration is None:
+        return project
+    return replace(project, judge=replace(project.judge, calibration=path.parent / project.judge.calibration))
 
 
 def _project(table: object, where: str) -> ProjectSettings:
@@ -88,6 +136,8 @@ def _project(table: object, where: str) -> ProjectSettings:
             values[key] = {k: _price(k, v, f"{inner[:-1]}.{k!r}]") for k, v in _mapping(value, inner).items()}
         elif key == "metrics":
             values[key] = {k: _metric(v, f"{inner[:-1]}.{k}]") for k, v in _mapping(value, inner).items()}
+        elif key == "judge":
+            values[key] = _judge(value, inner)
         elif key == "min_cases":
             values[key] = _typed(value, int, f"{where} min_cases")
             if value < 2:
@@ -125,6 +175,67 @@ def _metric(value: object, where: str) -> MetricSettings:
     return MetricSettings(**entries)
 
 
+_PANEL_KEYS = ("model", "base_url", "timeout", "jury", "repeats", "method")
+
+
+def _judge(value: object, where: str) -> JudgeSettings:
+    entries = _mapping(value, where)
+    _known(entries, (*_PANEL_KEYS, "criteria", "calibration", "require_calibration"), where)
+    panel = _panel({k: v for k, v in entries.items() if k in _PANEL_KEYS}, where, Panel())
+    inner = f"{where[:-1]}.criteria]"
+    criteria = {}
+    for name, table in _mapping(entries.get("criteria", {}), inner).items():
+        place = f"{inner[:-1]}.{name}]"
+        own = _mapping(table, place)
+        _known(own, _PANEL_KEYS, place)
+        criteria[name] = _panel(own, place, panel)
+    required = entries.get("require_calibration", [])
+    if not isinstance(required, bool):
+        names = _typed(required, list, f"{where} require_calibration")
+        required = tuple(_typed(name, str, f"{where} require_calibration") for name in names)
+    return JudgeSettings(
+        panel,
+        criteria,
+        Path(_typed(entries["calibration"], str, f"{where} calibration")) if "calibration" in entries else None,
+        required or (),
+    )
+
+
+def _panel(entries: Mapping[str, Any], where: str, default: Panel) -> Panel:
+    if "jury" in entries and "model" in entries:
+        raise SettingsError(f"{where}: model and jury exclude each other; name the model as one of the jury.")
+    rows: list[object] = []
+    if "model" in entries:
+        rows = [{key: entries[key] for key in ("model", "base_url", "timeout") if key in entries}]
+    elif "base_url" in entries or "timeout" in entries:
+        raise SettingsError(f"{where}: base_url and timeout belong to a model: add model, or give each juror its own.")
+    elif "jury" in entries:
+        rows = list(_typed(entries["jury"], list, f"{where} jury"))
+        if not rows:
+            raise SettingsError(f"{where} jury: expected at least one judge.")
+    repeats = _typed(entries.get("repeats", default.repeats), int, f"{where} repeats")
+    if not 1 <= repeats <= 100:
+        raise SettingsError(f"{where} repeats: {repeats} is not between 1 and 100.")
+    method = entries.get("method", default.method)
+    if method not in get_args(JuryMethod):
+        raise SettingsError(f"{where} method: {method!r}.{did_you_mean(str(method), get_args(JuryMethod))}")
+    return Panel(tuple(_judge_model(row, where) for row in rows) or default.members, repeats, method)
+
+
+def _judge_model(row: object, where: str) -> JudgeModel:
+    if isinstance(row, str):
+        return JudgeModel(row)
+    entries = _table(row, f"{where} jury", allowed=JudgeModel)
+    model = _typed(entries.get("model"), str, f"{where} model")
+    url = entries.get("base_url")
+    if url is not None and not re.match(r"https?://", _typed(url, str, f"{where} base_url")):
+        raise SettingsError(f"{where} base_url: {url!r} does not begin with http:// or https://.")
+    timeout = _not_negative(entries.get("timeout", 60.0), f"{where} timeout")
+    if not timeout:
+        raise SettingsError(f"{where} timeout: 0 seconds leave no time for an answer.")
+    return JudgeModel(model, url, timeout)
+
+
 def _price(name: str, value: object, where: str) -> Price:
     if not all(name.partition(":")):
         raise SettingsError(f'{where}: expected provider:model, for example "openai_compatible:{name.strip(":")}".')
@@ -150,11 +261,14 @@ def _mapping(value: object, where: str) -> Mapping[str, Any]:
 
 def _table(value: object, where: str, *, allowed: type) -> Mapping[str, Any]:
     entries = _mapping(value, where)
-    known = set(allowed.__dataclass_fields__)  # type: ignore[attr-defined]
+    _known(entries, allowed.__dataclass_fields__, where)  # type: ignore[attr-defined]
+    return entries
+
+
+def _known(entries: Mapping[str, Any], known: Iterable[str], where: str) -> None:
     for key in entries:
         if key not in known:
             raise SettingsError(f"{where}: unknown key {key!r}.{did_you_mean(key, known)}")
-    return entries
 
 
 def _typed(value: Any, kind: type | tuple[type, ...], where: str) -> Any:

@@ -1,7 +1,8 @@
 """What is said about an answer: judges and their scores."""
 
 from pytest_llmops.checks.judge import DEFAULT_JUDGE, Judge
+from pytest_llmops.checks.jury import Jury
 from pytest_llmops.checks.rubrics import Rubric
 from pytest_llmops.checks.score import Score
 
-__all__ = ["DEFAULT_JUDGE", "Judge", "Rubric", "Score"]
+__all__ = ["DEFAULT_JUDGE", "Judge", "Jury", "Rubric", "Score"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
@@ -23,6 +23,9 @@ _TWO_LINES = re.compile(
     re.DOTALL,
 )
 _QUOTES = str.maketrans({"“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "’": "'", "‘": "'", "⟨": "<"})
+
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class NoVerdict(Exception):
@@ -56,11 +59,11 @@ class Verdict(BaseModel):
     evidence: list[str] = Field(default_factory=list)
 
 
-def read(call: Call, rubric: Rubric) -> Verdict:
-    """The verdict in a call's structured channel: the tool call, else the whole text.
+def answer_of(call: Call) -> object:
+    """What stands in a call's structured channel: the tool call's arguments, else the whole text.
 
     Raises:
-        NoVerdict: a provider's error, a refusal, a cut or empty answer, or anything but one verdict on the scale.
+        NoVerdict: a provider's error, a refusal, a cut or empty answer.
     """
     if call.error or (call.status or 200) >= 400:
         raise NoVerdict(f"the provider failed (HTTP {call.status})", call.error)
@@ -74,7 +77,7 @@ def read(call: Call, rubric: Rubric) -> Verdict:
         raise NoVerdict(f"it handed in {len(verdicts)} verdicts at once", verdicts)
     if came is None or came == "":
         raise NoVerdict("its answer is empty")
-    return parse(came, rubric)
+    return came
 
 
 def parse(answer: object, rubric: Rubric) -> Verdict:
@@ -84,21 +87,30 @@ def parse(answer: object, rubric: Rubric) -> Verdict:
         NoVerdict: it is none, or off the scale.
     """
     if rubric.form == "score_reason" and isinstance(answer, str):
-        document: object = _two_lines(answer, rubric)
+        verdict = validated(_two_lines(answer, rubric), Verdict)
     else:
-        document = _json(answer) if isinstance(answer, str) else answer
+        verdict = validated(answer, Verdict)
+    if not rubric.lowest <= verdict.level <= rubric.highest:
+        raise NoVerdict(f"level {verdict.level} is not on the scale {rubric.lowest}–{rubric.highest}", answer)
+    return verdict
+
+
+def validated(answer: object, model: type[Model]) -> Model:
+    """What a judge answered, a dict or its whole text, as the model that was asked for.
+
+    Raises:
+        NoVerdict: it does not fit.
+    """
+    document = _json(answer) if isinstance(answer, str) else answer
     if not isinstance(document, dict):
         raise NoVerdict("its answer is no JSON object", answer)
     try:
-        verdict = Verdict.model_validate(document)
+        return model.model_validate(document)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         message = first["msg"].removeprefix("Value error, ")
         raise NoVerdict(message if message.startswith(where) else f"{where}: {message}", answer) from None
-    if not rubric.lowest <= verdict.level <= rubric.highest:
-        raise NoVerdict(f"level {verdict.level} is not on the scale {rubric.lowest}–{rubric.highest}", answer)
-    return verdict
 
 
 def _json(text: str) -> object:

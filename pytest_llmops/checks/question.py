@@ -1,0 +1,133 @@
+"""One question to a judge: how it is put, found on a cassette, and how its answer is understood."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import Any, Generic, TypeVar
+
+from pytest_llmops import providers
+from pytest_llmops.cassettes import scope
+from pytest_llmops.cassettes.tape import Tape
+from pytest_llmops.checks.judge_client import CallFailed
+from pytest_llmops.checks.judge_prompt import Prompt
+from pytest_llmops.checks.judge_verdict import NoVerdict, answer_of, shortened
+from pytest_llmops.errors import JudgeError, SettingsError
+from pytest_llmops.exchange import Exchange
+from pytest_llmops.registry import current_role
+
+Answer = TypeVar("Answer")
+
+JudgeFunction = Callable[[str, str, "dict[str, Any] | None"], "dict[str, Any] | str | Awaitable[dict[str, Any] | str]"]
+"""(system, user, schema) to the verdict as a dict or as text; schema is None where two lines of text are asked for."""
+
+
+class Question(ABC, Generic[Answer]):
+    """What a judge is asked.
+
+    Args:
+        model: the judge.
+        name: what is asked about, for messages.
+        parts: all that makes the question what it is; JSON can hold it. The recording is found by it.
+    """
+
+    def __init__(self, model: str, name: str, parts: object) -> None:
+        self.model, self.name = model, name
+        self.key = "judge:" + short_hash(parts, 16)
+
+    @abstractmethod
+    def prompt(self) -> Prompt:
+        """The texts that are sent."""
+
+    @abstractmethod
+    def understood(self, answer: object) -> Answer:
+        """What the judge's answer, a dict or a text, means.
+
+        Raises:
+            NoVerdict: it is not what was asked for.
+        """
+
+    def recalled(self, tape: Tape | None) -> Exchange | None:
+        """The recorded exchange."""
+        return tape.recall(self.key, capture=scope.current_capture(tape)) if tape is not None else None
+
+    def called(self, function: JudgeFunction) -> object:
+        """What a function in a judge's place answers."""
+        __tracebackhide__ = True
+        prompt = self.prompt()
+        with self.failing():
+            return function(prompt.system, prompt.user, prompt.schema)
+
+    @contextlib.contextmanager
+    def failing(self) -> Iterator[None]:
+        """Whatever goes wrong while the judge is asked is the judge's failure."""
+        __tracebackhide__ = True
+        try:
+            yield
+        except CallFailed as error:
+            raise self.error(error.why, hint=_hint(error)) from None
+        except (SettingsError, JudgeError):
+            raise
+        except Exception as error:  # a user's own function may raise anything, and so may the SDK over a broken answer
+            raise self.error(f"{type(error).__name__}: {error}") from error
+
+    def read(self, exchange: Exchange, *, hosts: Mapping[str, str]) -> Answer:
+        """What went over the wire, understood."""
+        __tracebackhide__ = True
+        call = providers.read(exchange, hosts=hosts, store_text=False)
+        if call is None:
+            raise self.error(f"what {exchange.url} answered is no model call", _start_of(exchange))
+        try:
+            return self.understood(answer_of(call))
+        except NoVerdict as error:
+            raise self.error(str(error), error.came) from None
+
+    def scored(self, answer: object) -> Answer:
+        """What a function answered, understood."""
+        __tracebackhide__ = True
+        try:
+            return self.understood(answer)
+        except NoVerdict as error:
+            raise self.error(str(error), error.came) from None
+
+    def error(self, why: str, came: str | None = None, *, hint: str = "") -> JudgeError:
+        """The message of a judge that failed."""
+        lines = [f"judge {self.model} gave no verdict on {shortened(self.name)!r}: {why}"]
+        if came:
+            lines.append(f"  it answered: {came}")
+        lines.append(f"  {hint or 'ask anew with --llm-record=all, or take another judge with --llm-judge=MODEL'}")
+        return JudgeError("\n".join(lines))
+
+
+def short_hash(parts: object, size: int) -> str:
+    """Hash of what JSON can hold, as 2 × `size` hex digits."""
+    text = json.dumps(parts, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=size).hexdigest()
+
+
+@contextlib.contextmanager
+def as_judge(key: str | None = None) -> Iterator[None]:
+    """Requests made inside are the judge's, and recorded under `key`."""
+    role = current_role.set("judge")
+    token = scope.key.set(key)
+    try:
+        yield
+    finally:
+        scope.key.reset(token)
+        current_role.reset(role)
+
+
+def _hint(error: CallFailed) -> str:
+    if error.status in (401, 403) or "is not set" in error.why:
+        return "set the provider's API key, or replay from cassettes with --llm-record=none"
+    if error.status == 404:
+        return "check the judge's model name: --llm-judge=provider:model"
+    return "ask again with --llm-record=refresh, or take another judge with --llm-judge=MODEL"
+
+
+def _start_of(exchange: Exchange) -> str:
+    """The start of an answer's body."""
+    return shortened(exchange.response_body[:1000].decode("utf-8", "replace"))
