@@ -104,10 +104,9 @@ def test_the_flag_wins_over_the_environment_and_that_over_the_ini_file(app, stan
     app.run("--co", "--llm-record=all", env={**env, "PYTEST_LLM_RECORD": "live"}).match("llmops: record mode all*")
 
 
-@pytest.mark.parametrize("n", [None, 2])
-def test_a_usage_error_is_one_message_under_xdist_too(app, n):
+def test_a_usage_error_is_one_message_under_xdist_too(app):
     app.file("pyproject.toml", "[tool.pytest-llmops]\nscurb = []\n")
-    run = app.run(n=n)
+    run = app.run(n=2)
     assert run.returncode == 4
     assert run.out.count("unknown key 'scurb'") == 1
     assert_no_traceback(run)
@@ -213,17 +212,16 @@ def test_a_miss_says_what_differs_and_how_to_record_it(app, standin):
     assert app.run(env=env).returncode == 0
     app.file("test_it.py", TEST.replace("hello", "goodbye"))
     asked = len(standin.requests)
-    for n in (None, 2):
-        run = app.run(env={**env, "CI": "true"}, n=n)
-        assert run.outcomes == {"failed": 1}
-        run.match(
-            "'cassettes/test_it/test_it-*.json' has no recording for call 1",
-            "  POST 127.0.0.1:*/v1/chat/completions, model 'gpt-4o-mini'",
-            "  closest: interaction 1; differs in messages?0?.content",
-            "    - hello",
-            "    + goodbye",
-            "  re-record: pytest test_it.py::test_it --llm-record=refresh",
-            "FAILED test_it.py::test_it - CassetteMiss: *",
-        )
-        assert_no_traceback(run)
+    run = app.run(env={**env, "CI": "true"}, n=2)
+    assert run.outcomes == {"failed": 1}
+    run.match(
+        "'cassettes/test_it/test_it-*.json' has no recording for call 1",
+        "  POST 127.0.0.1:*/v1/chat/completions, model 'gpt-4o-mini'",
+        "  closest: interaction 1; differs in messages?0?.content",
+        "    - hello",
+        "    + goodbye",
+        "  re-record: pytest test_it.py::test_it --llm-record=refresh",
+        "FAILED test_it.py::test_it - CassetteMiss: *",
+    )
+    assert_no_traceback(run)
     assert len(standin.requests) == asked

@@ -116,8 +116,7 @@ def test_placeholders_and_unmarked_tests(project, standin):
     assert len(list((project.path / "cassettes").rglob("*.json"))) == 1
 
 
-@pytest.mark.parametrize("n", [None, 2])
-def test_a_rerun_starts_anew_and_the_last_attempt_counts(project, standin, n):
+def test_a_rerun_starts_anew_and_the_last_attempt_counts(project, standin):
     """pytest-rerunfailures: on live traffic every attempt asks, on replay every attempt finds all recordings."""
     write_app(project)
     project.file(
@@ -139,11 +138,11 @@ def test_a_rerun_starts_anew_and_the_last_attempt_counts(project, standin, n):
         """,
     )
     env = speaking_to(standin)
-    live = project.run("--reruns=3", "--llm-record=all", "--llm-json=run.json", env=env, n=n)
+    live = project.run("--reruns=3", "--llm-record=all", "--llm-json=run.json", env=env)
     assert live.outcomes == {"passed": 1, "rerun": 2}, live.out
     assert len(standin.requests) == 6
     (project.path / "attempts").unlink()
-    run = project.run("--reruns=3", "--llm-record=none", "--llm-json=run.json", env=env, n=n)
+    run = project.run("--reruns=3", "--llm-record=none", "--llm-json=run.json", env=env, n=2)
     assert run.outcomes == {"passed": 1, "rerun": 2}, run.out
     assert len(standin.requests) == 6
     (test,) = run.record["tests"]
