@@ -27,6 +27,7 @@ from pytest_llmops.registry import current_role
 LOOPBACK = ("localhost", "127.*", "::1", "0.0.0.0")
 JUDGED = "judge:"
 """What keys of judges' calls begin with: hashes of judge, rubric, answer and repeat, not of a request."""
+_PRODUCT = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,40}/(?:Python )?v?\d{1,4}(?:\.[0-9a-z]{1,8}){0,4}(?![\w-])")
 _QUOTA = re.compile(rb"insufficient_quota|credit balance is too low|billing_hard_limit|quota has been exhausted", re.I)
 
 
@@ -454,12 +455,5 @@ def _raw(entry: Interaction) -> bytes:
 
 def _sdk(user_agent: str) -> str | None:
     """``OpenAI/Python 3.54.0`` from a client's user agent; None for the HTTP library's own."""
-    words = user_agent.split()
-    if not words or words[0].partition("/")[0].lower() in (
-        "python-httpx",
-        "python-httpx2",
-        "python-requests",
-        "python",
-    ):
-        return None
-    return " ".join(words[:2])[:60]
+    product = _PRODUCT.match(user_agent)
+    return product.group() if product is not None and not product.group().lower().startswith("python") else None
