@@ -57,8 +57,8 @@ def cassette_path(item: pytest.Item, folder: Path | None) -> Path:
 
 def live_folder(config: pytest.Config) -> Path:
     """Where a ``live`` run keeps its exchanges until it has ended, for ``--llm-resume``."""
-    cache = config.rootpath / str(config.getini("cache_dir"))
-    return cache / "llmops-live"
+    known = config.pluginmanager.has_plugin("cacheprovider")  # -p no:cacheprovider takes its ini line away
+    return config.rootpath / (str(config.getini("cache_dir")) if known else ".pytest_cache") / "llmops-live"
 
 
 def foreign_cassette(item: pytest.Item) -> Path | None:
