@@ -71,13 +71,13 @@ class JudgeSettings:
     Args:
         panel: judges all criteria, except those of `criteria`.
         criteria: rubric name to who judges it (``[tool.pytest-llmops.judge.criteria.NAME]``).
-        calibration: the file that ``judge calibrate`` writes; default ``judge-calibration.json`` in pytest's rootdir.
+        calibration: the file that ``judge calibrate`` writes; beside pyproject.toml where it has a judge's settings.
         require_calibration: names of judged metrics that only gate with a calibrated judge; True: all of them.
     """
 
     panel: Panel = field(default_factory=Panel)
     criteria: Mapping[str, Panel] = field(default_factory=dict)
-    calibration: Path | None = None
+    calibration: Path = Path("judge-calibration.json")
     require_calibration: tuple[str, ...] | Literal[True] = ()
 
 
@@ -120,7 +120,7 @@ def load_project(path: Path | None) -> ProjectSettings:
         raise SettingsError(f"{path}: cannot be read: {error}") from None
     table = document.get("tool", {}).get("pytest-llmops", {})
     project = _project(table, f"{path} [tool.pytest-llmops]")
-    if project.judge.calibration is None:
+    if project.judge == JudgeSettings():
         return project
     return replace(project, judge=replace(project.judge, calibration=path.parent / project.judge.calibration))
 
@@ -196,7 +196,7 @@ def _judge(value: object, where: str) -> JudgeSettings:
     return JudgeSettings(
         panel,
         criteria,
-        Path(_typed(entries["calibration"], str, f"{where} calibration")) if "calibration" in entries else None,
+        Path(_typed(entries.get("calibration", str(JudgeSettings().calibration)), str, f"{where} calibration")),
         required or (),
     )
 

@@ -15,7 +15,7 @@ from pytest_llmops.baseline.stored import definition_of, differences, two_defini
 from pytest_llmops.compare import cases, columns, metrics
 from pytest_llmops.compare.failures import fails
 from pytest_llmops.compare.pairing import Pair, Pairing, pair
-from pytest_llmops.compare.policy import GateArgument, Policy, gates, rule_for
+from pytest_llmops.compare.policy import GateArgument, Policy, gates, rule_for, uncalibrated
 from pytest_llmops.records import Comparison, Fingerprint, MetricComparison, RunRecord, TestRecord
 
 if TYPE_CHECKING:
@@ -133,6 +133,8 @@ def _measured(
         elif now and (changes := differences(stored, now)):
             reason = f"changed since the baseline: {', '.join(changes)}"
             state.settled.append(metrics.not_comparable(name, tested.rule.gate, reason, now))
+        elif now and tested.rule.gate and (why := uncalibrated(name, now, policy)):
+            state.settled.append(metrics.not_comparable(name, True, why, now))
         elif compared:
             state.tested.append(tested)
             if tested.rule.gate:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal
@@ -24,6 +24,8 @@ class Policy:
         inconclusive: whether an inconclusive gated metric passes.
         min_cases: cases (groups, where cases are grouped) below which a metric is ``too_few_cases``.
         metrics: ``[tool.pytest-llmops.metrics]``.
+        needs_calibration: judged metrics that only a calibrated judge may gate; True: all of them.
+        calibrated: definitions (judge model and rubric) with a calibration.
         today: for the expiry of accepted changes.
     """
 
@@ -31,6 +33,8 @@ class Policy:
     inconclusive: Literal["pass", "fail"] = "pass"
     min_cases: int = 10
     metrics: Mapping[str, MetricSettings] = field(default_factory=dict)
+    needs_calibration: Collection[str] | Literal[True] = ()
+    calibrated: Collection[str] = ()
     today: date = field(default_factory=date.today)
 
 
@@ -57,6 +61,19 @@ def rule_for(name: str, definition: MetricDefinition, policy: Policy) -> Rule:
         gate=default.gate if chosen.gate is None else chosen.gate,
         relative=relative,
         higher_is_better=definition.direction == "higher",
+    )
+
+
+def uncalibrated(name: str, definition: MetricDefinition, policy: Policy) -> str | None:
+    """Why a judged metric may not gate, where the settings ask for a calibrated judge and this one is not."""
+    needs = policy.needs_calibration
+    if definition.source != "judge" or not (needs is True or {name, name.partition("#")[0]} & set(needs)):
+        return None
+    if definition.definition in policy.calibrated:
+        return None
+    return (
+        f"the judge is not calibrated for {name!r} ({definition.definition}), as the settings require: "
+        "pytest-llmops judge label RUN -o labels.csv, fill it in, and pytest-llmops judge calibrate labels.csv"
     )
 
 

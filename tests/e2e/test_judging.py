@@ -10,6 +10,15 @@ from tests.e2e.test_judge import APP, env, is_judged, judged, without_keys
 
 __all__ = ["APP", "env", "is_judged", "judged", "without_keys"]
 
+TEST = """
+    import pytest
+    from app import answer
+
+    @pytest.mark.llm_eval(dataset="cases.jsonl", measure=["helpfulness"])
+    def test_helpful(llm_eval, llm_case):
+        llm_eval.run(answer, llm_case.input)
+"""
+
 JURY = """
     [tool.pytest-llmops.judge]
     jury = ["openai_compatible:gpt-kind", "openai_compatible:gpt-strict"]
@@ -58,3 +67,45 @@ def test_a_bad_judge_setting_is_told_before_any_test(settled, env):
     run = settled.run(env=env)
     assert run.returncode == 4
     run.match("*unknown key 'methd'. Did you mean 'method'*")
+
+
+def test_a_judge_is_calibrated_and_only_then_gates(judged, env):
+    judged.file("pyproject.toml", "[tool.pytest-llmops.judge]\nrequire_calibration = true\n")
+    judged.file(
+        "cases.jsonl",
+        "\n".join(json.dumps({"id": f"c{i}", "input": f"{'GOOD' if i % 2 else 'POOR'} day {i}"}) for i in range(12)),
+    )
+    judged.file("test_it.py", TEST)
+    stored = judged.run("--llm-baseline=b.json", "--llm-update-baseline", "--llm-json=run.json", env=env)
+    assert stored.outcomes == {"passed": 12}, stored.out
+    uncalibrated = judged.run("--llm-baseline=b.json", env=env)
+    assert uncalibrated.returncode == 1
+    uncalibrated.match("*helpfulness cannot be compared*", "*the judge is not calibrated for 'helpfulness'*")
+
+    made = judged.command("judge", "label", "run.json", "--sample", "10", "-o", "labels.csv")
+    assert made.returncode == 0, made.out
+    sheet = judged.path / "labels.csv"
+    lines = sheet.read_text("utf-8-sig").splitlines()
+    labelled = [line[:-1] + ("good," if "GOOD" in line else "bad,") for line in lines[1:]]
+    sheet.write_text("\n".join([lines[0], *labelled]), encoding="utf-8")
+    done = judged.command("judge", "calibrate", "labels.csv")
+    assert done.returncode == 0, done.out
+    done.match(
+        "helpfulness: 10 labels, 2 more judged answers*", "*kappa*1.000", "wrote *judge-calibration.json: helpfulness"
+    )
+    assert json.loads(judged.command("judge", "calibrate", "labels.csv", "--json").out)["calibrations"][0]["j"] == 1.0
+
+    assert judged.run("--llm-baseline=b.json", env=env).returncode == 0
+    assert judged.command("compare", "b.json", "run.json").returncode == 0
+    judged.file("judge-calibration.json", "{")
+    damaged = judged.run("--llm-baseline=b.json", env=env)
+    assert damaged.returncode == 4
+    damaged.match("*judge-calibration.json: is no calibration file*")
+    damaged.no_match("*INTERNALERROR*")
+
+
+def test_a_sheet_without_labels_is_one_clear_message(judged):
+    judged.file("labels.csv", "judge,label\n1,\n")
+    run = judged.command("judge", "calibrate", "labels.csv")
+    assert run.returncode == 2
+    run.match("pytest-llmops: labels.csv: no row has a label*")
