@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING
 from pytest_llmops.errors import LlmopsError
 
 if TYPE_CHECKING:
+    from pytest_llmops.baseline import Baseline
+    from pytest_llmops.baseline.answers import Answers
+    from pytest_llmops.compare import Policy
+    from pytest_llmops.records import Comparison, RunRecord
     from pytest_llmops.settings import ProjectSettings
 
 
@@ -53,6 +57,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     merge.set_defaults(run=_merge_runs)
     _guardrails(commands.add_parser("guardrails", help="measure guardrails"))
+    report = commands.add_parser("report", help="write a run as one HTML page")
+    report.add_argument("record", type=Path, metavar="RUN", help="a run record (--llm-json)")
+    report.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.html")
+    report.add_argument(
+        "--baseline", type=Path, metavar="BASELINE", help="compare with it (default: as the run was, if it was)"
+    )
+    report.set_defaults(run=_report)
     init = commands.add_parser("init", help="teach this git checkout to show and merge cassettes")
     init.set_defaults(run=_init)
     baseline = commands.add_parser("baseline", help="write a baseline").add_subparsers(metavar="COMMAND", required=True)
@@ -118,6 +129,13 @@ def _project() -> ProjectSettings:
     from pytest_llmops.settings import load_project
 
     return load_project(find_pyproject(Path.cwd()))
+
+
+def _root() -> Path:
+    from pytest_llmops.options import find_pyproject
+
+    file = find_pyproject(Path.cwd())
+    return file.parent if file is not None else Path.cwd()
 
 
 def _show(arguments: argparse.Namespace) -> int:
@@ -203,7 +221,7 @@ def _init(arguments: argparse.Namespace) -> int:
 
 
 def _compare(arguments: argparse.Namespace) -> int:
-    from pytest_llmops import acceptance, baseline, compare
+    from pytest_llmops import baseline, compare
     from pytest_llmops.reports import terminal
 
     stored, run = baseline.load(arguments.baseline), baseline.load_run(arguments.record)
@@ -214,16 +232,56 @@ def _compare(arguments: argparse.Namespace) -> int:
         min_cases=project.min_cases,
         metrics=project.metrics,
     )
-    accept = arguments.accept or arguments.baseline.parent / acceptance.DEFAULT_NAME
-    accepted = acceptance.load(accept) if arguments.accept or accept.exists() else ()
-    comparison = compare.compare(stored, run, policy, accept=accepted)
-    comparison.baseline = str(arguments.baseline)
+    comparison = _compared(arguments.baseline, stored, run, policy, arguments.accept)
     if arguments.json:
         _print(comparison.model_dump_json(indent=2))
     else:
         for line in terminal.render(comparison, run, width=_width(), color=sys.stdout.isatty(), policy=policy):
             _print(line)
     return 1 if compare.failures(comparison, policy) else 0
+
+
+def _compared(file: Path, stored: Baseline, run: RunRecord, policy: Policy, accept: Path | None) -> Comparison:
+    from pytest_llmops import acceptance, compare
+
+    default = file.parent / acceptance.DEFAULT_NAME
+    accepted = acceptance.load(accept or default) if accept or default.exists() else ()
+    comparison = compare.compare(stored, run, policy, accept=accepted)
+    comparison.baseline = str(file)
+    return comparison
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from pytest_llmops import baseline, compare
+    from pytest_llmops.reports import html
+
+    run, project = baseline.load_run(arguments.record), _project()
+    policy = compare.Policy(min_cases=project.min_cases, metrics=project.metrics)
+    file: Path | None = arguments.baseline
+    stored, answers = None, {}
+    if file is not None:
+        stored = baseline.load(file)
+        run.comparison = _compared(file, stored, run, policy, None)
+    elif run.comparison is not None and run.comparison.baseline and Path(run.comparison.baseline).is_file():
+        file = Path(run.comparison.baseline)
+        stored = baseline.load(file)
+    if file is not None:
+        answers = _answers(baseline.answers.path_beside(file))
+    page = html.render(run, baseline=stored, answers=answers, policy=policy)
+    baseline.write(arguments.output, page, "HTML report")
+    _print(f"wrote {arguments.output}, {len(page.encode()) / 1024:.0f} KiB")
+    return 0
+
+
+def _answers(path: Path) -> Answers:
+    """The stored answers; unreadable ones are told, and keep nothing from being done."""
+    from pytest_llmops import baseline
+
+    try:
+        return baseline.answers.load(path)
+    except LlmopsError as error:
+        print(f"pytest-llmops: {error}", file=sys.stderr)  # noqa: T201 - a command's output
+        return {}
 
 
 def _merge_runs(arguments: argparse.Namespace) -> int:
@@ -243,7 +301,10 @@ def _update(arguments: argparse.Namespace) -> int:
     run = baseline.load_run(arguments.record)
     old = baseline.load(arguments.output) if arguments.output.exists() else None
     updated = baseline.update(old, run, settings=_project().metrics)
+    answers = baseline.answers.path_beside(arguments.output)
+    stored = baseline.answers.update(_answers(answers), run)
     baseline.save(arguments.output, updated)
+    baseline.answers.save(answers, stored)
     _print(f"wrote {arguments.output}, {len(updated.cases)} cases")
     return 0
 

@@ -47,6 +47,9 @@ class Configuration:
     replay_speed: float
     resume: bool
     json: Path | None
+    html: Path | None
+    ctrf: Path | None
+    junit_properties: bool
     shard: tuple[int, int] | None
     judge: str | None
     store_text: bool
@@ -113,6 +116,9 @@ def _resolved(config: pytest.Config) -> Configuration:
         replay_speed=given["replay_speed"] or 0.0,
         resume=bool(given["resume"]),
         json=path("json"),
+        html=path("html"),
+        ctrf=path("ctrf"),
+        junit_properties=given["junit_properties"] is not False,
         shard=given["shard"],
         judge=given["judge"],
         store_text=given["store_text"] is not False,

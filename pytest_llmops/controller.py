@@ -20,6 +20,7 @@ from pytest_llmops.options import MARKER
 if TYPE_CHECKING:
     from pytest_llmops.acceptance import Accepted
     from pytest_llmops.baseline import Baseline
+    from pytest_llmops.baseline.answers import Answers
     from pytest_llmops.compare import Policy
     from pytest_llmops.configuration import Configuration
     from pytest_llmops.records import Comparison, RunRecord, TestRecord
@@ -140,7 +141,9 @@ class Controller:
             if self._compares:
                 why = f"the run was {stopped}" if stopped else "no LLM evaluation ran"
                 self._say(f"llmops: {why}; nothing was compared with the baseline.", yellow=True)
-            return
+            if self._configuration is None or self._configuration.shard is None:  # a shard's record is waited for
+                return
+        from pytest_llmops import outputs
         from pytest_llmops.configuration import configuration
         from pytest_llmops.errors import LlmopsError
 
@@ -149,21 +152,25 @@ class Controller:
         self._fail_cases(run)
         if settings.record == "live" and not stopped:
             self._forget_live()
-        if settings.baseline is not None:
+        answers, unread = outputs.stored_answers(settings)
+        if unread is not None:
+            self._say(f"llmops: {unread}", yellow=True)
+        if settings.baseline is not None and self._json:
             if stopped:
                 self._say(f"llmops: the run was {stopped}; nothing was compared with the baseline.", yellow=True)
             else:
                 try:
-                    self._gate(run, settings)
+                    self._gate(run, settings, answers)
                 except LlmopsError as error:
                     self._fail("llm-baseline::error", str(error), ("", None, "llm-baseline"))
-        if settings.json is not None:
-            from pytest_llmops import baseline
+        self._write(run, settings, answers)
 
-            try:
-                baseline.save_run(settings.json, run)
-            except LlmopsError as error:
-                self._fail("llm-json", str(error), ("", None, "llm-json"))
+    def _write(self, run: RunRecord, settings: Configuration, answers: Answers) -> None:
+        from pytest_llmops import outputs
+
+        policy = _policy(settings)
+        for option, why in outputs.write(run, settings, policy, baseline=self._baseline, answers=answers):
+            self._fail(option, why, ("", None, option))
 
     def _run_record(self, settings: Configuration) -> RunRecord:
         from datetime import UTC, datetime
@@ -221,17 +228,12 @@ class Controller:
             file, line, name = self._locations[trials[0].id]
             self._fail(case, "\n".join(lines), (file, line, without_trial(name)))
 
-    def _gate(self, run: RunRecord, settings: Configuration) -> None:
+    def _gate(self, run: RunRecord, settings: Configuration, answers: Answers) -> None:
         from pytest_llmops import baseline, compare
         from pytest_llmops.reports import terminal
 
         assert settings.baseline is not None
-        policy = compare.Policy(
-            alpha=settings.alpha,
-            inconclusive=settings.inconclusive,
-            min_cases=settings.project.min_cases,
-            metrics=settings.project.metrics,
-        )
+        policy = _policy(settings)
         if self._baseline is not None:
             comparison = compare.compare(self._baseline, run, policy, accept=self._accepted)
             comparison.baseline = os.path.relpath(settings.baseline, settings.base)
@@ -244,6 +246,8 @@ class Controller:
         if settings.update_baseline:
             updated = baseline.update(self._baseline, run, settings=settings.project.metrics)
             baseline.save(settings.baseline, updated)
+            stored = baseline.answers.update(answers, run)
+            baseline.answers.save(baseline.answers.path_beside(settings.baseline), stored)
             self._say(f"llmops: wrote {os.path.relpath(settings.baseline, settings.base)}, {len(updated.cases)} cases.")
             self._warn_few_trials(updated, run)
 
@@ -337,6 +341,17 @@ def _order(test: TestRecord) -> tuple[str, int]:
 
 def _name_of(argument: str) -> str:
     return "::" + argument.partition("[")[0].rpartition("::")[2]
+
+
+def _policy(settings: Configuration) -> Policy:
+    from pytest_llmops.compare import Policy
+
+    return Policy(
+        alpha=settings.alpha,
+        inconclusive=settings.inconclusive,
+        min_cases=settings.project.min_cases,
+        metrics=settings.project.metrics,
+    )
 
 
 def _accept_file(settings: Configuration) -> Path | None:

@@ -211,6 +211,14 @@ SETTINGS: tuple[Setting, ...] = (
         switch=True,
     ),
     Setting("json", str, "write the run record to FILE", metavar="FILE"),
+    Setting("html", str, "write a report of the run to FILE, one HTML page without any network access", metavar="FILE"),
+    Setting("ctrf", str, "write the run to FILE in the Common Test Report Format (JSON)", metavar="FILE"),
+    Setting(
+        "junit_properties",
+        _flag,
+        "put llmops.* properties on the test cases of --junitxml (default true)",
+        metavar="BOOL",
+    ),
     Setting(
         "shard",
         _shard,

@@ -46,6 +46,10 @@ def pytest_configure(config: pytest.Config) -> None:
             limits.configure(config, settings)
     from pytest_llmops.controller import Controller, WorkerOutput
 
+    if config.getoption("xmlpath", None) and not hasattr(config, "workerinput"):
+        from pytest_llmops import outputs
+
+        outputs.configure(config, settings)
     part = WorkerOutput(config) if hasattr(config, "workerinput") else Controller(config, settings)
     config.pluginmanager.register(part, "llmops-controller")
 

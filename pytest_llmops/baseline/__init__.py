@@ -1,6 +1,7 @@
 """The stored baseline of a suite: read, merge, write. Also reads and writes run records."""
 
-from pytest_llmops.baseline.files import SCHEMA_VERSION, load, load_run, save, save_run
+from pytest_llmops.baseline import answers
+from pytest_llmops.baseline.files import SCHEMA_VERSION, load, load_run, save, save_run, write
 from pytest_llmops.baseline.stored import (
     GUARD_TRIALS,
     Baseline,
@@ -16,10 +17,12 @@ __all__ = [
     "Baseline",
     "CaseBaseline",
     "MetricDefinition",
+    "answers",
     "cases_below_guard",
     "load",
     "load_run",
     "save",
     "save_run",
     "update",
+    "write",
 ]

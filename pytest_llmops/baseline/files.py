@@ -65,7 +65,7 @@ def save(path: Path, baseline: Baseline) -> None:
     Raises:
         BaselineError: it cannot be written there.
     """
-    _write(path, "".join(_lines(baseline)), "baseline")
+    write(path, "".join(_lines(baseline)), "baseline")
 
 
 def load_run(path: Path) -> RunRecord:
@@ -93,7 +93,7 @@ def save_run(path: Path, run: RunRecord) -> None:
     Raises:
         BaselineError: it cannot be written there.
     """
-    _write(path, to_json(run) + "\n", "run record")
+    write(path, to_json(run) + "\n", "run record")
 
 
 # Reading
@@ -306,14 +306,25 @@ def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def _write(path: Path, text: str, what: str) -> None:
+def write(path: Path, content: str | bytes, what: str) -> None:
+    """Write a file, whole or not at all.
+
+    Args:
+        path: where; missing folders are made.
+        content: a lone surrogate in a text is replaced.
+        what: the file's kind, for the message.
+
+    Raises:
+        BaselineError: it cannot be written there.
+    """
+    data = content if isinstance(content, bytes) else content.encode("utf-8", "replace")
     target = path.resolve()
     draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n", errors="replace") as file:
-            file.write(text)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         draft.replace(target)

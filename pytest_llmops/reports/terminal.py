@@ -17,6 +17,7 @@ VERDICTS = {
     "improved": ("improved", "green"),
 }
 NOTABLE = ("regressed", "not_comparable", "improved", "inconclusive")
+OPEN = ("inconclusive", "too_few_cases")
 ADVISORY_ROWS = 8
 LISTED = 10
 WORST = 3
@@ -182,7 +183,7 @@ def _closing(comparison: Comparison, policy: Policy, width: int, color: bool) ->
     if red:
         said, shade = f"gate: FAILED ({', '.join(text.clean(one.name) for one in red)})", "red"
     else:
-        open_rows = [row.metric for row in gating if row.verdict in ("inconclusive", "too_few_cases")]
+        open_rows = [row.metric for row in gating if row.verdict in OPEN]
         waived = sum(bool(row.accepted) and fails(row, policy) for row in gating)
         said = f"gate: passed ({len(gating)} gated metric{'s' * (len(gating) != 1)}"
         said += f"; not settled: {', '.join(map(text.clean, open_rows))}" if open_rows else ""

@@ -1,0 +1,230 @@
+"""One self-contained HTML file of a run: verdicts on top, distributions, and every case with all there is to read.
+
+What models write is hostile. It goes into the page as compressed data and is shown as text only; a content security
+policy lets no script run but the page's own, and nothing be fetched from anywhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_llmops.compare import Policy, fails, failures
+from pytest_llmops.records import Comparison, MetricComparison, RunRecord, to_json
+from pytest_llmops.reports import terminal, text
+
+if TYPE_CHECKING:
+    from pytest_llmops.baseline import Baseline
+    from pytest_llmops.baseline.answers import Answers
+
+STYLES = ("vendor/uPlot.min.css", "report.css")
+LIBRARIES = ("vendor/uPlot.iife.min.js", "vendor/diff.min.js")
+OWN = ("elements.js", "charts.js", "model.js", "detail.js", "list.js", "page.js")
+TONES = {"red": "bad", "yellow": "open", "green": "good"}
+
+
+def render(
+    run: RunRecord,
+    *,
+    baseline: Baseline | None = None,
+    answers: Mapping[str, list[str | None]] | None = None,
+    policy: Policy | None = None,
+) -> str:
+    """The page.
+
+    Args:
+        run: the run; its comparison, if any, is shown on top.
+        baseline: what it was compared with, for the distributions and each case's former values.
+        answers: the baseline's answers, for the word diff.
+        policy: the gate's settings, for what counts as red.
+    """
+    import jinja2
+
+    styles = [_source(name) for name in STYLES]
+    scripts = [*map(_source, LIBRARIES), _own_script()]
+    page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return page.from_string(_source("page.html.j2")).render(
+        policy="; ".join(
+            (
+                "default-src 'none'",
+                f"script-src {' '.join(map(_hash, scripts))}",
+                f"style-src {' '.join(map(_hash, styles))}",
+                "base-uri 'none'",
+                "form-action 'none'",
+            )
+        ),
+        styles=styles,
+        scripts=scripts,
+        data=_packed(run, baseline, answers or {}),
+        **_summary(run, policy or Policy()),
+    )
+
+
+@cache
+def _source(name: str) -> str:
+    return (Path(__file__).parent / name).read_text(encoding="utf-8")
+
+
+@cache
+def _own_script() -> str:
+    return "(() => {\n'use strict';\n" + "\n".join(map(_source, OWN)) + "})();\n"
+
+
+@cache
+def _hash(source: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()}'"
+
+
+# The data that the page's script reads
+
+
+def _packed(run: RunRecord, baseline: Baseline | None, answers: Mapping[str, list[str | None]]) -> str:
+    parts = {
+        "run": to_json(run, exclude_defaults=True),
+        "before": json.dumps(_stored_means(baseline), separators=(",", ":")),
+        "answers": json.dumps(_other_answers(run, answers), separators=(",", ":")),
+    }
+    document = "{" + ",".join(f'"{name}":{part}' for name, part in parts.items()) + "}"
+    return base64.b64encode(gzip.compress(document.encode("utf-8", "replace"), mtime=0)).decode()
+
+
+def _stored_means(baseline: Baseline | None) -> dict[str, dict[str, float]]:
+    """Case to metric to the mean of its stored trials."""
+    if baseline is None:
+        return {}
+    found: dict[str, dict[str, float]] = {}
+    for case, stored in baseline.cases.items():
+        of_case = found[case] = {}
+        for metric, samples in stored.samples.items():
+            values = [value for value in samples if value is not None]
+            if values:
+                of_case[metric] = float(f"{sum(values) / len(values):.6g}")
+    return found
+
+
+def _other_answers(run: RunRecord, answers: Mapping[str, list[str | None]]) -> Answers:
+    """The stored answers of the cases where one differs from what the run answered."""
+    now: dict[str, dict[int, str | None]] = {}
+    for test in run.tests:
+        if not test.rerun:
+            now.setdefault(test.case, {})[test.trial] = test.output
+    missing = {one.case for one in (run.comparison.findings if run.comparison else ()) if one.finding == "missing"}
+    return {
+        case: stored
+        for case, stored in answers.items()
+        if case in missing or any(n < len(stored) and text != stored[n] for n, text in now.get(case, {}).items())
+    }
+
+
+# What stands on top, written here: it is there before any script has run, and without one
+
+
+def _summary(run: RunRecord, policy: Policy) -> dict[str, Any]:
+    comparison = run.comparison
+    tests = [test for test in run.tests if not test.rerun]
+    calls = [call for test in run.tests for call in test.calls]
+    costs = [call.cost_usd for call in calls]
+    return {
+        "title": run.environment.commit[:10] if run.environment.commit else f"{run.created:%Y-%m-%d %H:%M}",
+        "verdict": _verdict(comparison, policy) if comparison else _outcome(run),
+        "comparison": comparison,
+        "rows": [_row(row, run, policy) for row in comparison.metrics] if comparison else [],
+        "metrics": [_plain_row(name, run) for name in run.metrics],
+        "findings": _findings(comparison) if comparison else [],
+        "cases": len({test.case for test in tests}),
+        "trials": len(tests),
+        "calls": len(calls),
+        "live": sum(not call.replayed for call in calls),
+        "judged": sum(call.role == "judge" for call in calls),
+        "cost": text.amount(sum(cost or 0.0 for cost in costs), "cost"),
+        "unpriced": sum(cost is None for cost in costs),
+        "tokens": sum((call.input_tokens or 0) + (call.output_tokens or 0) for call in calls),
+        "facts": _facts(run),
+    }
+
+
+def _verdict(comparison: Comparison, policy: Policy) -> dict[str, Any]:
+    red = failures(comparison, policy)
+    if red:
+        return {"tone": "bad", "said": "Gate failed: " + ", ".join(one.name for one in red), "failures": red}
+    waiting = [
+        row.metric for row in comparison.metrics if row.gate and row.verdict in ("inconclusive", "too_few_cases")
+    ]
+    said = "Gate passed" + (f"; not settled: {', '.join(waiting)}" if waiting else "")
+    return {"tone": "open" if waiting else "good", "said": said, "failures": []}
+
+
+def _outcome(run: RunRecord) -> dict[str, Any]:
+    bad = sum(test.outcome in ("failed", "error") for test in run.tests)
+    said = f"{bad} of {len(run.tests)} tests failed" if bad else f"{len(run.tests)} tests, none failed"
+    return {"tone": "bad" if bad else "good", "said": f"{said}; not compared with a baseline", "failures": []}
+
+
+def _row(row: MetricComparison, run: RunRecord, policy: Policy) -> dict[str, Any]:
+    kind = run.metrics[row.metric].kind if row.metric in run.metrics else "score"
+    words, shade = terminal.VERDICTS[row.verdict]
+
+    def amount(value: float | None) -> str:
+        return "" if value is None else text.amount(value, kind, row.unit)
+
+    def change(value: float | None, *, sign: bool = True) -> str:
+        return "" if value is None else text.change(value, kind, row.relative, sign=sign)
+
+    bounds = f"{change(row.ci_low)} … {change(row.ci_high)}" if row.ci_low != row.ci_high else ""
+    p = row.p if row.p_adjusted is None else row.p_adjusted
+    return {
+        "metric": row.metric,
+        "gate": row.gate,
+        "before": amount(row.baseline),
+        "now": amount(row.current),
+        "change": change(row.delta) if row.delta != 0 else "=",
+        "bounds": bounds,
+        "p": "" if p is None else f"{p:.2g}",
+        "mde": change(row.mde, sign=False),
+        "cases": row.cases,
+        "verdict": "accepted" if row.accepted and fails(row, policy) else words.lower(),
+        "tone": "open" if row.accepted else TONES[shade],
+        "remarks": [said for said in (row.reason, row.advice, row.accepted) if said],
+    }
+
+
+def _plain_row(name: str, run: RunRecord) -> dict[str, Any]:
+    one = run.metrics[name]
+    shown = {
+        key: "" if (value := getattr(one, key)) is None else text.amount(value, one.kind, one.unit)
+        for key in ("mean", "p50", "p95")
+    }
+    return {"metric": name, **shown, "cases": one.cases, "unscored": one.unscored, "errors": one.errors}
+
+
+def _findings(comparison: Comparison) -> list[tuple[str, str, str]]:
+    """(word, tone, count) of cases found to be broken, missing and so on."""
+    counts: dict[str, int] = {"broken": len(comparison.broken_cases)}
+    for finding in comparison.findings:
+        counts[finding.finding] = counts.get(finding.finding, 0) + 1
+    counts["new"] = len(set(comparison.new_cases) - set(comparison.changed_cases))
+    tones = {"broken": "bad", "errored": "bad", "missing": "bad", "suspect": "open", "changed": "open", "new": "plain"}
+    return [(word, tones[word], str(counts[word])) for word in tones if counts.get(word)]
+
+
+def _facts(run: RunRecord) -> list[tuple[str, str]]:
+    where, known = run.environment, run.fingerprint
+    commit = f"{where.commit[:10]}{' (changed since)' if where.dirty else ''}" if where.commit else ""
+    versions = " ".join(f"{what} {v}" for what, v in (("Python", where.python), ("pytest", where.pytest)) if v)
+    return [
+        (what, said)
+        for what, said in (
+            ("Run", f"{run.created:%Y-%m-%d %H:%M:%S %Z}"),
+            ("Commit", commit),
+            ("Models", ", ".join(known.models)),
+            ("Prompts", ", ".join(f"{name} {digest[:8]}" for name, digest in known.prompts.items())),
+            ("Environment", f"{versions} {where.platform}{' CI' if where.ci else ''}".strip()),
+        )
+        if said
+    ]
