@@ -64,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
         "--baseline", type=Path, metavar="BASELINE", help="compare with it (default: as the run was, if it was)"
     )
     report.set_defaults(run=_report)
+    _judges(commands.add_parser("judge", help="compare judges with people"))
     init = commands.add_parser("init", help="teach this git checkout to show and merge cassettes")
     init.set_defaults(run=_init)
     baseline = commands.add_parser("baseline", help="write a baseline").add_subparsers(metavar="COMMAND", required=True)
@@ -122,6 +123,27 @@ def _guardrails(parser: argparse.ArgumentParser) -> None:
     rates.add_argument("dataset", type=Path, metavar="DATASET", help='JSONL of {"text": …, "expected": true}; .gz, too')
     rates.add_argument("--json", action="store_true", help="print the rates as JSON")
     rates.set_defaults(run=_measure_guardrail)
+
+
+def _judges(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    label = commands.add_parser("label", help="make the sheet in which people label judged answers")
+    label.add_argument("record", type=Path, metavar="RUN", help="a run record (--llm-json)")
+    label.add_argument("--sample", type=int, default=100, metavar="N", help="answers of each criterion (default 100)")
+    label.add_argument("--criterion", metavar="NAME", help="only what was judged by this")
+    label.add_argument("--seed", type=int, default=0, metavar="N", help="another sample")
+    label.add_argument("-o", "--output", type=Path, required=True, metavar="LABELS", help="the sheet, a CSV file")
+    label.set_defaults(run=_label)
+    calibrate = commands.add_parser("calibrate", help="compare the judge with the labels of a sheet")
+    calibrate.add_argument("labels", type=Path, metavar="LABELS", help="a sheet with labels")
+    calibrate.add_argument("--json", action="store_true", help="print the numbers as JSON")
+    calibrate.add_argument(
+        "--threshold", type=_share, default=0.7, metavar="F", help="score that counts as good (default .7)"
+    )
+    calibrate.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="calibration file (default: as the settings say)"
+    )
+    calibrate.set_defaults(run=_calibrate)
 
 
 def _project() -> ProjectSettings:
@@ -222,6 +244,7 @@ def _init(arguments: argparse.Namespace) -> int:
 
 def _compare(arguments: argparse.Namespace) -> int:
     from pytest_llmops import baseline, compare
+    from pytest_llmops.checks import calibration
     from pytest_llmops.reports import terminal
 
     stored, run = baseline.load(arguments.baseline), baseline.load_run(arguments.record)
@@ -231,6 +254,7 @@ def _compare(arguments: argparse.Namespace) -> int:
         inconclusive=arguments.inconclusive,
         min_cases=project.min_cases,
         metrics=project.metrics,
+        **calibration.required(project.judge),
     )
     comparison = _compared(arguments.baseline, stored, run, policy, arguments.accept)
     if arguments.json:
@@ -253,10 +277,11 @@ def _compared(file: Path, stored: Baseline, run: RunRecord, policy: Policy, acce
 
 def _report(arguments: argparse.Namespace) -> int:
     from pytest_llmops import baseline, compare
+    from pytest_llmops.checks import calibration
     from pytest_llmops.reports import html
 
     run, project = baseline.load_run(arguments.record), _project()
-    policy = compare.Policy(min_cases=project.min_cases, metrics=project.metrics)
+    policy = compare.Policy(min_cases=project.min_cases, metrics=project.metrics, **calibration.required(project.judge))
     file: Path | None = arguments.baseline
     stored, answers = None, {}
     if file is not None:
@@ -292,6 +317,37 @@ def _merge_runs(arguments: argparse.Namespace) -> int:
     baseline.save_run(arguments.output, run)
     cases = len({test.case for test in run.tests})
     _print(f"wrote {arguments.output}: {cases} cases, {len(run.tests)} tests of {len(shards)} records")
+    return 0
+
+
+def _label(arguments: argparse.Namespace) -> int:
+    from pytest_llmops import baseline
+    from pytest_llmops.checks import calibration_sheet as sheet
+
+    if arguments.sample < 1:
+        raise LlmopsError(f"--sample: {arguments.sample} is not at least 1.")
+    run = baseline.load_run(arguments.record)
+    made = sheet.make(
+        run, arguments.output, sample=arguments.sample, criterion=arguments.criterion, seed=arguments.seed
+    )
+    rows = ", ".join(f"{name} {count}" for name, count in made.items())
+    _print(f"wrote {arguments.output} ({rows} rows) and {sheet.scores_file(arguments.output)} (the judge's scores)")
+    _print(f"write good or bad into 'label', then: pytest-llmops judge calibrate {arguments.output}")
+    return 0
+
+
+def _calibrate(arguments: argparse.Namespace) -> int:
+    from pytest_llmops.checks import calibration, calibration_sheet
+    from pytest_llmops.reports import calibration as report
+
+    labels = calibration_sheet.read(arguments.labels)
+    found = [calibration.calibrate(name, one, threshold=arguments.threshold) for name, one in labels.items()]
+    file = arguments.output or _root() / _project().judge.calibration
+    written = calibration.save(file, found)
+    if arguments.json:
+        _print(calibration.as_json(found, file if written else None))
+    else:
+        _print(report.as_text(found, written, file))
     return 0
 
 

@@ -48,16 +48,18 @@ class Controller:
             self._forget_live()
 
     def _load_baseline(self, settings: Configuration, file: Path) -> None:
-        """A baseline or accept file that cannot be used is a usage error before any test runs."""
+        """A baseline, accept or calibration file that cannot be used is a usage error before any test runs."""
         from pytest_llmops import acceptance, baseline
-        from pytest_llmops.errors import BaselineError
+        from pytest_llmops.errors import BaselineError, SettingsError
 
         try:
+            if settings.project.judge.require_calibration:
+                _policy(settings)
             if (accept := _accept_file(settings)) is not None:
                 self._accepted = acceptance.load(accept)
             if file.exists() or not settings.update_baseline:
                 self._baseline = baseline.load(file)
-        except BaselineError as error:
+        except (BaselineError, SettingsError) as error:
             raise pytest.UsageError(str(error)) from None
 
     def pytest_report_header(self) -> str | None:
@@ -344,6 +346,7 @@ def _name_of(argument: str) -> str:
 
 
 def _policy(settings: Configuration) -> Policy:
+    from pytest_llmops.checks import calibration
     from pytest_llmops.compare import Policy
 
     return Policy(
@@ -351,6 +354,7 @@ def _policy(settings: Configuration) -> Policy:
         inconclusive=settings.inconclusive,
         min_cases=settings.project.min_cases,
         metrics=settings.project.metrics,
+        **calibration.required(settings.project.judge),
     )
 
 
