@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import importlib
 import json
+import re
 import zlib
 from typing import Any, cast
 
@@ -16,12 +17,37 @@ Body = dict[str, Any]
 """One of ``{"json": …}``, ``{"sse": [event, …]}``, ``{"lines": […]}``, ``{"base64": …}``, ``{"multipart": […]}``."""
 
 
+DEEPEST = 200
+"""Levels of JSON kept as an object: what walks it afterwards calls itself."""
+
+_SUSPECT = re.compile(r"\\u[dD][89a-fA-F]|\d[eE]\+?\d{3}")
+"""What may be half a character, or a number beyond every float: neither can be written again."""
+
+
 def loads_strict(data: bytes | str) -> Any:
     """Parse JSON that survives being written again; ValueError for the rest (NaN, a key twice, too deep)."""
     try:
-        return json.loads(data, parse_constant=_no_constant, object_pairs_hook=_unique)
+        document = json.loads(data, parse_constant=_no_constant, object_pairs_hook=_unique)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    brackets = (b"[", b"{") if isinstance(data, bytes) else ("[", "{")
+    if sum(map(data.count, brackets)) > DEEPEST and _deeper(document, DEEPEST):  # type: ignore[arg-type]
+        raise ValueError("nested too deeply")
+    return document
+
+
+def _deeper(document: Any, limit: int) -> bool:
+    level = [document]
+    for _ in range(limit):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, (dict, list))
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _no_constant(name: str) -> Any:
@@ -37,7 +63,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def compact(document: Any) -> bytes:
     """JSON without white space, as most SDKs and providers send it."""
-    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
 def encode(data: bytes, content_type: str, *, exact: bool = False) -> Body | None:
@@ -60,7 +86,7 @@ def encode(data: bytes, content_type: str, *, exact: bool = False) -> Body | Non
         try:
             document = loads_strict(text)
             # A second serialisation costs as much as the parsing: only where its bytes matter, or may not exist.
-            written = compact(document) if exact or "\\ud" in text.lower() else data
+            written = compact(document) if exact or _SUSPECT.search(text) else data
         except (ValueError, RecursionError):  # also UnicodeEncodeError, for a lone surrogate
             pass
         else:

@@ -20,7 +20,14 @@ IGNORED_FIELDS = frozenset({"metadata", "user", "safety_identifier", "prompt_cac
 ID_FIELDS = frozenset({"id", "call_id", "tool_call_id", "tool_use_id", "previous_response_id", "item_id", "container"})
 """Fields that hold an id the provider made up; renamed by order in the second tier of matching."""
 
-SECRET_QUERY = frozenset({"key", "api_key", "api-key", "apikey", "access_token", "token", "sig", "signature", "code"})
+SECRET_QUERY = frozenset(
+    {
+        *("key", "api_key", "api-key", "apikey", "x-api-key", "subscription-key", "client_secret", "password"),
+        *("token", "access_token", "id_token", "refresh_token", "auth", "authorization", "code", "sig", "signature"),
+        *("x-amz-signature", "x-amz-credential", "x-amz-security-token", "x-goog-signature", "x-goog-credential"),
+    }
+)
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 @dataclass(slots=True)
@@ -48,6 +55,7 @@ def clean_url(url: str) -> str:
     """The URL without userinfo, fragment and secret query parameters."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
+    host = host.removesuffix(_DEFAULT_PORTS.get(parts.scheme, ":"))  # urllib3 names it always, the others never
     pairs = parse_qsl(parts.query, keep_blank_values=True)
     query = urlencode([(k, v) for k, v in pairs if k.lower() not in SECRET_QUERY])
     return f"{parts.scheme}://{host}{parts.path}{'?' + query if query else ''}"

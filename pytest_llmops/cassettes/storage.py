@@ -29,7 +29,7 @@ def file_name(name: str) -> str:
         ``test_polite[c1]`` → ``test_polite-c1-3fa29c.json``
     """
     safe = re.sub(r"[^\w.-]+", "-", name).strip("-.")[:80]
-    return f"{safe}-{hashlib.blake2b(name.encode(), digest_size=3).hexdigest()}.json"
+    return f"{safe or 'test'}-{hashlib.blake2b(name.encode(), digest_size=3).hexdigest()}.json"
 
 
 def load(path: Path, *, hint: str = "") -> list[Interaction]:
@@ -76,7 +76,7 @@ def _checked(document: Any, path: Path, again: str) -> list[Interaction]:
     if not isinstance(document, dict) or "interactions" not in document:
         raise CassetteError(f"{path}: is no cassette of pytest-llmops (no 'interactions'){again}")
     schema = document.get("schema")
-    if not isinstance(schema, int) or schema < 1:
+    if type(schema) is not int or schema < 1:
         raise CassetteError(f"{path}: 'schema' is {schema!r}, expected {SCHEMA}{again}")
     if schema > SCHEMA:
         raise CassetteError(
@@ -98,9 +98,9 @@ def header(path: Path) -> str | None:
     try:
         with path.open("rb") as file:
             match = re.search(rb'"test":\s*("(?:[^"\\]|\\.)*")', file.read(4096))
-    except OSError:
+        return str(json.loads(match.group(1))) if match else None
+    except (OSError, ValueError):
         return None
-    return str(json.loads(match.group(1))) if match else None
 
 
 def dump(interactions: list[Interaction], test: str) -> bytes:
