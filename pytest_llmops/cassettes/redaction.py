@@ -84,9 +84,9 @@ _SECRETS: tuple[tuple[str, str, re.Pattern[str]], ...] = tuple(
     )
 )
 """Kind, what stands in every text that holds one (looked for first: a hundred times as fast), and the shape."""
-_KEY_BLOCK = re.compile(r'-----BEGIN [A-Z ]*PRIVATE KEY[^"]*')
+_KEY_BLOCK = re.compile(r'-----BEGIN [A-Z ]*PRIVATE KEY(?:[^"\\]|\\[^"])*')
 _WITHIN_A_WORD = frozenset(string.ascii_letters + string.digits + "_-")
-_ESCAPES = frozenset({"\\n", "\\r", "\\t", "\\b", "\\f"})
+_ESCAPE = re.compile(r"(?:\\[nrtbf]|%[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4})\Z")
 
 
 def _found(pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
@@ -103,7 +103,7 @@ def _starts(text: str, at: int) -> bool:
     """Whether a key can begin here: not within a word ("task-force-…"), but after an escape of JSON's or a URL's."""
     if at == 0 or text[at - 1] not in _WITHIN_A_WORD:
         return True
-    return text[at - 2 : at] in _ESCAPES or (at > 2 and text[at - 3] == "%")
+    return _ESCAPE.search(text[max(0, at - 6) : at]) is not None
 
 
 def find_secret(text: str, environ: Mapping[str, str] = os.environ) -> str | None:
