@@ -31,10 +31,18 @@ _SCRIPTS: dict[str, frozenset[str]] = {
     "KATAKANA": frozenset({"ja"}),
     "CJK": frozenset({"zh", "ja"}),
 }
+_EAST_ASIAN = frozenset({"CJK", "HIRAGANA", "KATAKANA", "HANGUL"})
+_CJK_WEIGHT = 3
+"""Letters that one character of these scripts stands for, where a text mixes them with Latin names and commands."""
 _HAN_SURE = 0.85
 """How sure the model must be of Chinese or Japanese where the characters are common to both."""
 
-_NO_LANGUAGE = re.compile(r"https?://\S+|\S+@\S+|<[^<>\n]{1,80}>|\{[^{}\n]{0,40}\}|%\(?\w*\)?[sd]\b|`[^`\n]*`|[\d_#*]+")
+_NO_LANGUAGE = re.compile(
+    r"https?://\S+|\S+@\S+|</?[A-Za-z][A-Za-z0-9-]*(?:\s[^<>\n]*)?/?>|\{[^{}\n]{0,40}\}|%\(?\w*\)?[sd]\b|`[^`\n]*`|[\d_#*]+"
+)
+
+_WORD = re.compile(r"[^\W\d_]+")
+_UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +91,11 @@ def _found(text: str, possible: tuple[str, ...]) -> LanguageResult:
         return LanguageResult(
             by_script, "script" if by_script != UNDETERMINED else "none", float(by_script != UNDETERMINED)
         )
-    words = [word for word in text.split() if any(map(str.isalpha, word))]
-    # A number counts as a word of "3 files were deleted", but not two of "a 1 2 3".
-    if len(text.split()) < ENOUGH_WORDS or len(words) < ENOUGH_WORDS - 1 or not any(map(str.isalpha, plain)):
+    # A number counts as a word of "3 files were deleted", but not three of "a 1 2 3".
+    words = len(text.split()) + len(_UNSPACED.findall(plain))
+    if words < ENOUGH_WORDS or len(_WORD.findall(plain)) < ENOUGH_WORDS / 2:
         return LanguageResult(UNDETERMINED, "none", 0.0)
-    code, confidence = _model(possible).classify(plain.lower())
+    code, confidence = _model(possible).classify(plain)
     return LanguageResult(str(code), "model", float(confidence))
 
 
@@ -97,10 +105,10 @@ def _by_script(text: str, possible: frozenset[str]) -> str | None:
     for character in text:
         if character.isalpha():
             script = _script(character)
-            counts[script] = counts.get(script, 0) + 1
+            counts[script] = counts.get(script, 0) + (_CJK_WEIGHT if script in _EAST_ASIAN else 1)
     letters = sum(counts.values())
     han, kana = counts.get("CJK", 0), counts.get("HIRAGANA", 0) + counts.get("KATAKANA", 0)
-    if kana + han > letters / 3 and not possible.isdisjoint(_SCRIPTS["CJK"]):
+    if kana + han > letters / 2 and not possible.isdisjoint(_SCRIPTS["CJK"]):
         if kana and "ja" in possible:
             return "ja"
         return _han(text) if possible >= _SCRIPTS["CJK"] else next(iter(_SCRIPTS["CJK"] & possible))

@@ -101,6 +101,8 @@ def test_phones_in_international_and_national_formats(text):
     "text",
     [
         "Update to v10.0.0.1, or version 1.2.3.4, or foo==1.2.3.4",
+        "**deps**: upgrade V8 to 4.1.0.27",
+        "<Buffer 08 07 06 05>, model-08-2024, Boston 02110-1301, commit 0300598315",
         "Mozilla/5.0 Chrome/91.0.4472.124 Safari/537.36",
         "see section 4.1.2.3",
         "127.0.0.1 with netmask 255.255.255.0",

@@ -70,6 +70,20 @@ def test_only_the_projects_languages_are_answered():
     assert detect("Não foi possível salvar as alterações", ("pt-BR", "en-US")).code == "pt"
 
 
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("请用 Chrome 浏览器打开", "zh"),
+        ("Ctrl+C を押してください", "ja"),
+        ("选项 'thesaurus' 为空", "zh"),
+        ("Sign in with your 微信 account now", "en"),
+        ("Die Datei config.yaml fehlt hier", "de"),
+    ],
+)
+def test_names_and_commands_in_another_script_do_not_decide(text, code):
+    assert detect(text).code == code
+
+
 def test_addresses_placeholders_and_numbers_do_not_count():
     assert detect("Hello {name}, welcome back to https://exemplo.com.br/inicio").code == "en"
     assert detect("3 files were deleted").code == "en"

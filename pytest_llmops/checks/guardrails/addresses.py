@@ -27,7 +27,9 @@ _IPV6 = re.compile(
     r"(?<![\w:.])(?=[0-9A-Fa-f]*:[0-9A-Fa-f]*:)[0-9A-Fa-f:]{3,39}(?:\d\.\d{1,3}\.\d{1,3}\.\d{1,3})?(?![\w:])"
 )
 _NOT_ADDRESS = re.compile(
-    r"(?:\bv|vers[a-zãóõ]*|release|build|firmware|section|sec|chapter|clause|article|se[cç][ãa]o|secci[oó]n|cap[ií]tulo|"
+    r"(?:\b(?:up(?:date|grade)d?|bump(?:ed)?|downgraded?)[^\n]{0,24} to|"
+    r"\bv|vers[a-zãóõ]*|release|build|firmware|section|sec|chapter|clause|article|"
+    r"se[cç][ãa]o|secci[oó]n|cap[ií]tulo|"
     r"kapitel|abschnitt|§|[=<>~^]=?|[A-Za-z]{2}/|[A-Za-z]-)[.:]?\s*$",
     re.IGNORECASE,
 )
@@ -43,7 +45,7 @@ def find(text: str) -> Iterator[Span]:
         for match in _SPELT.finditer(text):
             yield Span("email", *match.span(), 0.8)
     for match in _IPV4.finditer(text):
-        if _somebodys(match[0]) and not _NOT_ADDRESS.search(text, max(0, match.start() - 16), match.start()):
+        if _somebodys(match[0]) and not _NOT_ADDRESS.search(text, max(0, match.start() - 40), match.start()):
             yield Span("ip", *match.span(), 0.9)
     for match in _IPV6.finditer(text):
         value = match[0].rstrip(":") if not match[0].endswith("::") else match[0]

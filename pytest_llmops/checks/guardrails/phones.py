@@ -11,7 +11,7 @@ from pytest_llmops.checks.guardrails.identifiers import AFTER, BEFORE, gap
 from pytest_llmops.checks.guardrails.outcome import Span
 
 _CANDIDATE = re.compile(
-    r"(?<![A-Za-zÀ-ɏ0-9_@/=.$€£¥+])(?:\+ ?)?\(?\+?\d(?:[ \u00a0.\-/]{0,2}\(?\d\)?){4,18}"
+    r"(?<![A-Za-zÀ-ɏ0-9_@/=.$€£¥+])(?<![A-Za-z]-)(?:\+ ?)?\(?\+?\d(?:[ \u00a0.\-/]{0,2}\(?\d\)?){4,18}"
     r"(?P<extension>(?: ?(?:x|,? ?ext\.? ?|#| ramal | poste | durchwahl )\d{1,6})?)"
     r"(?![A-Za-zÀ-ɏ0-9_%€$£¥@]|[.,:]\d|/\d)",
     re.IGNORECASE,
@@ -71,10 +71,9 @@ _BY_PLAN: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = (
     (re.compile(r"\d{2} 9?\d{4}-\d{4}"), ("BR",)),
     (re.compile(r"0[1-9](?:[ .]\d\d){4}"), ("FR",)),
     (
-        re.compile(r"0\d{1,4}[ \-/]\d{2,8}(?:[ \-]\d{2,6}){0,3}"),
+        re.compile(r"(?!\d{5}-\d{4}$)(?=(?:\D*\d){9})0\d{1,4}[ \-/]\d{2,8}(?:[ \-]\d{2,6}){0,3}"),
         _TRUNK_0,
     ),
-    (re.compile(r"0\d{9,10}"), ("GB", "DE", "FR", "VN", "JP", "IT")),
     (re.compile(r"[69]\d{2} \d{3} \d{3}|[679]\d{2} \d{2} \d{2} \d{2}"), ("ES", "PT")),
     (re.compile(r"\d{3} \d{3} \d{4}"), ("US",)),
     (re.compile(r"05\d ?\d{3} ?\d{4}"), ("SA", "AE")),
