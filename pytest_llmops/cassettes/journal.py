@@ -89,7 +89,7 @@ class Journal:
 def _remove(path: Path) -> None:
     with contextlib.suppress(OSError):
         path.unlink()
-        if [entry.name for entry in path.parent.iterdir()] == [".gitignore"]:
+        if os.listdir(path.parent) == [".gitignore"]:  # noqa: PTH208 (once an item, among all those under way)
             (path.parent / ".gitignore").unlink()
             path.parent.rmdir()
 
@@ -101,11 +101,14 @@ class Leftovers:
         self.interactions: list[Interaction] = []
         self._paths: list[Path] = []
         folder = cassette.parent / FOLDER
-        if not folder.is_dir():
+        try:
+            names = os.listdir(folder)  # noqa: PTH208 (once an item, among all those under way)
+        except OSError:
             return
-        for path in sorted(folder.glob("*.jsonl")):
-            if path.name.rsplit(".", 2)[0] == cassette.stem:
-                self._take(path)
+        mine = (name for name in names if name.startswith(cassette.stem) and name.endswith(".jsonl"))
+        for name in sorted(mine):
+            if name.rsplit(".", 2)[0] == cassette.stem:
+                self._take(folder / name)
 
     def _take(self, path: Path) -> None:
         try:

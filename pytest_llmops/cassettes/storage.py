@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import functools
 import hashlib
 import json
 import os
@@ -134,6 +135,7 @@ def save(path: Path, interactions: list[Interaction], *, test: str) -> None:
         raise CassetteError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
+@functools.cache  # asked for by setting it, for the whole process: not while tests run in threads
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
