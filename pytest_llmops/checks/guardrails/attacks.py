@@ -32,7 +32,7 @@ _LIMITS = (
     r"i)?lin\w*|polic(?:y|ies)|censor\w*|"
     r"ethic\w*|moral\w*|confines|constraints?|safeguards?|boundar\w*|legality|safety|"
     r"standards|norms|scruples|laws?|"
-    r"regulations?|programming|shackles|morals)"
+    r"regulations?|programming|shackles|morals|conventions)"
 )
 _BAD = (
     r"(?:unethical|immoral|amoral|illegal|unlawful|inhumane|harmful|dangerous|offensive|nsfw|"
@@ -169,6 +169,22 @@ SIGNATURES: tuple[tuple[str, float, str], ...] = (
     ),
     (
         "no_limits",
+        2,
+        r"\b(?:can|will|may|could|free to|able to|allowed to) (?:also )?(?:say|do|answer|speak|"
+        r"generate|write|talk about|discuss|create)"
+        r" (?:about )?(?:whatever|anything(?! (?:else|about|to|in|with|for|on|that)\b)|"
+        r"everything (?:it|he|she|they|i|you) wants?)",
+    ),
+    (
+        "no_limits",
+        2.5,
+        r"\b(?:nsfw|illegal (?:acts?|activit\w+|content)|violence|swearing|cursing|profanity|"
+        r"gore|explicit (?:content|language)|hate speech|"
+        r"(?:sexual|erotic|offensive|harmful) \w+)\b[^.\n]{0,40}? (?:is|are) (?:\w+ )?(?:allowed|"
+        r"encouraged|okay|ok|permitted|acceptable|fine|expected)\b",
+    ),
+    (
+        "no_limits",
         1,
         r"\b(?:everything|anything|all) is (?:allowed|legal|permitted|possible)\b|\b(?:is|"
         r"are) allowed\b",
@@ -244,7 +260,8 @@ SIGNATURES: tuple[tuple[str, float, str], ...] = (
         1.5,
         r"\b(?:openai|open ai|chatgpt|content|usage|use[- ]case|ai)(?:'s|s)?(?: content| usage|"
         r" use)? (?:polic(?:y|ies|e)|"
-        r"guidelines?|restrictions?|programming|moderation)",
+        r"guidelines?|restrictions?|programming|moderation)|\bopposite (?:of|to) (?:what |"
+        r"how )?(?:chat ?gpt|you|the (?:ai|assistant))\b",
     ),
     (
         "about_the_model",
@@ -328,7 +345,8 @@ SIGNATURES: tuple[tuple[str, float, str], ...] = (
     (
         "+fake_turn",
         2,
-        r"(?:^|\n)[\t\x20]*\[?(?:system|assistant|developer)(?: (?:message|prompt|note|override|update))?\]?\s*[:>]",
+        r"(?:^|\n)[\t\x20]*\[?(?:system|assistant|developer)(?: (?:message|prompt|note|override|"
+        r"update))?\]?\s*[:>]",
     ),
     (
         "+fake_turn",
