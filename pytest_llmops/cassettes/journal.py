@@ -105,9 +105,9 @@ class Leftovers:
             names = os.listdir(folder)  # noqa: PTH208 (once an item, among all those under way)
         except OSError:
             return
-        mine = (name for name in names if name.startswith(cassette.stem) and name.endswith(".jsonl"))
-        for name in sorted(mine):
-            if name.rsplit(".", 2)[0] == cassette.stem:
+        stem = cassette.stem
+        for name in sorted(name for name in names if name.startswith(stem) and name.endswith(".jsonl")):
+            if name.rsplit(".", 2)[0] == stem:
                 self._take(folder / name)
 
     def _take(self, path: Path) -> None:
