@@ -91,8 +91,19 @@ def _cassettes(parser: argparse.ArgumentParser) -> None:
     show.add_argument("--json", action="store_true", help="print a list of calls as JSON")
     show.add_argument("--all", action="store_true", help="also exchanges that are no LLM's")
     show.set_defaults(run=_show)
-    audit = commands.add_parser("audit", help="look for secrets in cassettes; exits with 1 if any is found")
+    audit = commands.add_parser(
+        "audit", help="look for secrets in cassettes, and personal data; exits with 1 if any is found"
+    )
     audit.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="cassette files, or folders of them")
+    audit.add_argument("--pii", action="store_true", help="also personal data that is in no dataset")
+    audit.add_argument(
+        "--dataset",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="with --pii: a dataset (default: every data file beside the cassettes)",
+    )
     audit.set_defaults(run=_audit)
     prune = commands.add_parser("prune", help="remove cassettes whose test or case is gone")
     prune.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="test folders (default: this one)")
@@ -174,9 +185,14 @@ def _show(arguments: argparse.Namespace) -> int:
 def _audit(arguments: argparse.Namespace) -> int:
     from pytest_llmops.cassettes import inspection
 
-    findings, files = inspection.audit(arguments.paths)
+    secrets, files = inspection.audit(arguments.paths)
+    findings = [str(finding) for finding in secrets]
+    if arguments.pii:
+        from pytest_llmops import personal_data
+
+        findings += [str(finding) for finding in personal_data.audit(arguments.paths, arguments.dataset)[0]]
     for finding in findings:
-        _print(str(finding))
+        _print(finding)
     _print(f"{files} cassette{'s' * (files != 1)} read, {len(findings)} finding{'s' * (len(findings) != 1)}")
     return 1 if findings else 0
 

@@ -180,3 +180,18 @@ def test_git_merges_two_branches_that_both_recorded(recorded: Project, standin: 
     merged = recorded.run("-q", "--llm-record=none", env=base)
     assert (merged.returncode, len(standin.requests)) == (0, 0), merged.out
     assert "You said: Right?" in git(recorded, "diff", "main", "left", "--", "cassettes")
+
+
+def test_audit_reports_personal_data_that_is_in_no_dataset(recorded: Project, standin: StandIn) -> None:
+    standin.script(lambda request: "Write to ana.souza@example.com or joao@example.org, CPF 529.982.247-25.")
+    recorded.file("cases.jsonl", '{"id": "one", "input": "Write to joao@example.org"}\n')
+    run = recorded.run("-q", "--llm-record=refresh", env={"LLM_BASE": standin.url})
+    assert run.returncode == 0, run.out
+    assert recorded.command("cassettes", "audit", "cassettes").returncode == 0
+    audit = recorded.command("cassettes", "audit", "cassettes", "--pii")
+    assert audit.returncode == 1
+    audit.match("*test_ask-one-*: interaction 1, response text: email: *[[]email]*", "*cpf: *[[]cpf]*", "*2 findings")
+    for value in ("ana.souza", "529.982", "joao@"):
+        assert value not in audit.out
+    recorded.file("people.csv", "input\nana.souza@example.com\n529.982.247-25\n")
+    assert recorded.command("cassettes", "audit", "cassettes", "--pii").returncode == 0
