@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import pytest
 
 from pytest_llmops.checks import guardrails
 from pytest_llmops.errors import SettingsError
+from tests.conftest import REPOSITORY
 
 STAGES = {
     "pii_detection": "both",
@@ -60,3 +62,13 @@ def test_no_detector_is_loaded_before_it_is_used():
     assert (
         subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "set()\n"
     )
+
+
+def test_the_page_names_every_guardrail_and_its_examples_run():
+    page = (REPOSITORY / "docs" / "guardrails.md").read_text(encoding="utf-8")
+    named = {name for row in re.findall(r"^\| (`.*?) \|", page, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)}
+    assert named == set(guardrails.BUILTIN)
+    examples = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(examples) == 2
+    for example in examples:
+        exec(example, {"__name__": "example"})
