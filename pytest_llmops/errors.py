@@ -17,6 +17,10 @@ class DatasetError(LlmopsError):
     """A dataset that cannot be read; the message names file and line."""
 
 
+class PromptError(LlmopsError):
+    """A prompt that cannot be found, read or rendered; the message names the file."""
+
+
 class CassetteError(LlmopsError):
     """A cassette file that cannot be read or must not be written."""
 
