@@ -388,7 +388,7 @@ def _measure_guardrail(arguments: argparse.Namespace) -> int:
     from pytest_llmops.reports import guardrails
 
     measured = rates.measure(build(arguments.name), rates.load(arguments.dataset))
-    _print(json.dumps(measured, indent=2, ensure_ascii=False) if arguments.json else guardrails.as_table(measured))
+    _print(json.dumps(measured, indent=2) if arguments.json else guardrails.as_table(measured))
     return 0
 
 
