@@ -52,7 +52,7 @@ class Slots:
     def completed(self, transfer: Transfer) -> None:
         """A provider has answered."""
         status, now = transfer.status, time.monotonic()
-        if status is None:
+        if status is None or (status < 400 and self._limit >= self.maximum):
             return
         with self._changed:
             if status == 429:

@@ -33,6 +33,7 @@ GRACE_S = 2.0
 ATTEMPTS = 3
 """At a test that fails over a 429; those that overlap are the cause, so it is no failure of its own."""
 _NEVER_S = 3600.0
+_BEAT_S = 0.2
 
 
 class Window:
@@ -53,7 +54,8 @@ class Window:
         self._current: pytest.Item | None = None
         self._waiting: deque[tuple[Attempt, Context]] = deque()
         self._threads = self._running = self._finished = 0
-        self._stopped = False
+        self._stopped = self._ending = False
+        self._timed = settings.timeout is not None
         self._reasons: dict[pytest.Item, str | None] = {}
 
     # -- the session ------------------------------------------------------------------------------------------------
@@ -196,6 +198,7 @@ class Window:
     def _limit_of(self, item: pytest.Item) -> float | None:
         marker = item.get_closest_marker("timeout")  # pytest-timeout's
         given = marker.kwargs.get("timeout", marker.args[0] if marker.args else None) if marker is not None else None
+        self._timed = self._timed or bool(given)
         return float(given) if given else self._settings.timeout
 
     def _set_up(self, attempt: Attempt) -> None:
@@ -204,6 +207,7 @@ class Window:
             report = attempt.setup = compat.call_and_report(item, "setup", log=False)
         except pytest.exit.Exception as error:  # the run ends at this item's turn, not at the one before
             attempt.error, attempt.done = error, True
+            self._ending = True
             return
         attempt.done = not report.passed
         if report.passed and "subtests" in item.funcargs:
@@ -214,7 +218,7 @@ class Window:
         """Start coming items, until enough bodies are ready or the next one has to wait for those under way."""
         assert self._current is not None
         enough = self.slots.limit + max(1, self.slots.limit // 4)
-        while not self._stopped and len(self._attempts) < AHEAD * self.slots.maximum:
+        while not (self._stopped or self._ending) and len(self._attempts) < AHEAD * self.slots.maximum:
             if self._running + len(self._waiting) >= enough or self._about_to_stop():
                 return
             item = self._order.following(self._current, self._attempts)
@@ -240,8 +244,6 @@ class Window:
     def _about_to_stop(self) -> bool:
         """Whether failures that are not reported yet reach ``--maxfail``."""
         limit = self._config.getoption("maxfail", 0)
-        if any(attempt.setup is None and attempt.done for attempt in self._attempts.values()):
-            return True
         return bool(limit) and self._current is not None and self._failures() >= limit
 
     def _failures(self) -> int:
@@ -316,6 +318,8 @@ class Window:
 
     def _expire(self) -> float:
         """Give up bodies that take too long; the seconds until the next one might."""
+        if not self._timed:
+            return _NEVER_S
         now, left = time.perf_counter(), _NEVER_S
         for attempt in list(self._attempts.values()):
             if attempt.timeout is not None and attempt.started is not None and not attempt.done:
@@ -324,7 +328,7 @@ class Window:
                     self._give_up(attempt, message(attempt.timeout))
                 else:
                     left = min(left, remaining)
-        return left if any(a.timeout is None for a in self._attempts.values()) else min(left, 1.0)
+        return min(left, _BEAT_S)  # a body that begins meanwhile may be the next
 
     def _give_up(self, attempt: Attempt, why: str) -> None:
         """Stop waiting for a body. Its thread cannot be ended; it makes no more calls, and ends with the process."""
