@@ -7,21 +7,19 @@ policy lets no script run but the page's own, and nothing be fetched from anywhe
 from __future__ import annotations
 
 import base64
-import gzip
 import hashlib
-import json
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmops.compare import Policy, fails, failures
-from pytest_llmops.records import Comparison, MetricComparison, RunRecord, to_json
+from pytest_llmops.records import Comparison, MetricComparison, RunRecord
 from pytest_llmops.reports import terminal, text
+from pytest_llmops.reports.html.packing import packed
 
 if TYPE_CHECKING:
     from pytest_llmops.baseline import Baseline
-    from pytest_llmops.baseline.answers import Answers
 
 STYLES = ("vendor/uPlot.min.css", "report.css")
 LIBRARIES = ("vendor/uPlot.iife.min.js", "vendor/diff.min.js")
@@ -47,21 +45,21 @@ def render(
     import jinja2
 
     styles = [_source(name) for name in STYLES]
-    scripts = [*map(_source, LIBRARIES), _own_script()]
+    loader, scripts = _source("loader.js"), [*map(_source, LIBRARIES), _own_script()]
     page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return page.from_string(_source("page.html.j2")).render(
         policy="; ".join(
             (
                 "default-src 'none'",
-                f"script-src {' '.join(map(_hash, scripts))}",
+                f"script-src {' '.join(map(_hash, (loader, *scripts)))}",
                 f"style-src {' '.join(map(_hash, styles))}",
                 "base-uri 'none'",
                 "form-action 'none'",
             )
         ),
         styles=styles,
-        scripts=scripts,
-        data=_packed(run, baseline, answers or {}),
+        loader=loader,
+        data=packed(run, baseline, answers or {}, scripts),
         **_summary(run, policy or Policy()),
     )
 
@@ -79,47 +77,6 @@ def _own_script() -> str:
 @cache
 def _hash(source: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()}'"
-
-
-# The data that the page's script reads
-
-
-def _packed(run: RunRecord, baseline: Baseline | None, answers: Mapping[str, list[str | None]]) -> str:
-    parts = {
-        "run": to_json(run, exclude_defaults=True),
-        "before": json.dumps(_stored_means(baseline), separators=(",", ":")),
-        "answers": json.dumps(_other_answers(run, answers), separators=(",", ":")),
-    }
-    document = "{" + ",".join(f'"{name}":{part}' for name, part in parts.items()) + "}"
-    return base64.b64encode(gzip.compress(document.encode("utf-8", "replace"), mtime=0)).decode()
-
-
-def _stored_means(baseline: Baseline | None) -> dict[str, dict[str, float]]:
-    """Case to metric to the mean of its stored trials."""
-    if baseline is None:
-        return {}
-    found: dict[str, dict[str, float]] = {}
-    for case, stored in baseline.cases.items():
-        of_case = found[case] = {}
-        for metric, samples in stored.samples.items():
-            values = [value for value in samples if value is not None]
-            if values:
-                of_case[metric] = float(f"{sum(values) / len(values):.6g}")
-    return found
-
-
-def _other_answers(run: RunRecord, answers: Mapping[str, list[str | None]]) -> Answers:
-    """The stored answers of the cases where one differs from what the run answered."""
-    now: dict[str, dict[int, str | None]] = {}
-    for test in run.tests:
-        if not test.rerun:
-            now.setdefault(test.case, {})[test.trial] = test.output
-    missing = {one.case for one in (run.comparison.findings if run.comparison else ()) if one.finding == "missing"}
-    return {
-        case: stored
-        for case, stored in answers.items()
-        if case in missing or any(n < len(stored) and text != stored[n] for n, text in now.get(case, {}).items())
-    }
 
 
 # What stands on top, written here: it is there before any script has run, and without one

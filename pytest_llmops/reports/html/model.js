@@ -1,27 +1,13 @@
-// From the run record (docs/run-record.schema.json, defaults left out) to cases.
+// What list and detail need of the cases (fields as in docs/run-record.schema.json, defaults left out).
 
-async function unpacked() {
-  const bytes = Uint8Array.from(atob(byId('data').textContent), (letter) => letter.charCodeAt(0));
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'));
-  return JSON.parse(await new Response(stream).text());
-}
-
-/** Cases in the run's order: trials, reruns, findings, means now and before, and what the search looks through. */
-function casesOf({run, before, answers}) {
-  const cases = new Map();
-  const of = (name) => {
-    if (!cases.has(name)) {
-      cases.set(name, {
-        name, label: name, trials: [], findings: [], now: {}, before: before[name] || {}, answers: answers[name] || [],
-      });
-    }
-    return cases.get(name);
-  };
-  for (const test of run.tests || []) of(test.case).trials.push(test);
-  for (const {word, name, reason} of findings(run.comparison)) of(name).findings.push({word, reason});
-  shortenLabels([...cases.values()]);
-  for (const one of cases.values()) summarise(one);
-  return [...cases.values()];
+/** The cases with findings, means now, and what list and search need. */
+function prepared({cases, comparison}) {
+  const byName = new Map(cases.map((one) => [one.name, one]));
+  for (const one of cases) Object.assign(one, {label: one.name, findings: [], now: {}});
+  for (const {word, name, reason} of findings(comparison)) byName.get(name)?.findings.push({word, reason});
+  shortenLabels(cases);
+  cases.forEach(summarise);
+  return cases;
 }
 
 function* findings(comparison) {

@@ -34,11 +34,10 @@ function onKey(event) {
   act();
 }
 
-async function start() {
-  const data = await unpacked();
-  const cases = casesOf(data);
-  startList(cases, data.run);
-  charts(cases, data.run);
+function start(run) {
+  const cases = prepared(run);
+  startList(cases, run);
+  charts(cases, run);
   const wanted = cases.find((one) => `#${encodeURIComponent(one.name)}` === location.hash);
   if (wanted) {
     putMore(page.visible.indexOf(wanted) + PIECE);
@@ -51,7 +50,4 @@ async function start() {
   document.documentElement.dataset.ready = 'true';
 }
 
-start().catch((error) => {
-  byId('detail').replaceChildren(`This browser cannot show the cases: ${error.message}`);
-  throw error;
-});
+start(window.llmopsRun);
