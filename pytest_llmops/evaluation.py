@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pytest_llmops.cassettes.transfer import Transfer
     from pytest_llmops.checks import Rubric, Score
     from pytest_llmops.checks.jury import Judging
+    from pytest_llmops.checks.score import Measured
+    from pytest_llmops.checks.similarity import Similarity
     from pytest_llmops.datasets import Case
 
 
@@ -147,6 +149,24 @@ class Result:
             score = judge.score(rubric, **{**what, "context": texts})
             verdict(score)
         return score
+
+    def metric(self, name: str, expected: Any = None) -> Measured:
+        """Measure by a metric that needs no model, 0..1, and record it (docs/metrics.md).
+
+        Args:
+            name: ``exact``, ``bleu``, ``rougeL``, ``similarity``, ``hit@3``, ``ndcg@10`` and the like.
+            expected: in place of the case's: a text, texts of which the best counts, a schema, or relevant ids.
+
+        Raises:
+            SettingsError: no such metric, or something that it needs is missing.
+        """
+        __tracebackhide__ = True
+        return self._evaluation.metric(self, name, expected)
+
+    def similarity(self, text: str) -> Similarity:
+        """How similar the text reads to another, 0..1; 0 where numbers, dates or negations differ. Recorded."""
+        __tracebackhide__ = True
+        return cast("Similarity", self.metric("similarity", text))
 
 
 @dataclass
@@ -383,6 +403,27 @@ class Evaluation:
             status="error", reason=reason, source="judge", direction=rubric.direction
         )
 
+    # -- metrics without a model ----------------------------------------------------------------------------------
+
+    def metric(self, result: Result, name: str, expected: Any) -> Measured:
+        """`Result.metric`."""
+        __tracebackhide__ = True
+        from pytest_llmops.checks import metrics
+
+        case = self.case
+        given = metrics.Given(
+            text=result.text,
+            output=result.output,
+            expected=expected if expected is not None else (case.expected if case else None),
+            context=case.context if case else (),
+            metadata=(case.metadata or {}) if case and expected is None else {},
+        )
+        measured = metrics.measure(name, given)
+        self.measurements[name + result._suffix] = Measurement(
+            value=float(measured), reason=measured.reason, source="library", kind=metrics.kind_of(name)
+        )
+        return measured
+
     def measure(self, names: Sequence[str]) -> None:
         """Score the last result by `names` (the marker's ``measure``), those that the test did not score itself.
 
@@ -391,11 +432,16 @@ class Evaluation:
         """
         if not self.results:
             return
+        from pytest_llmops.checks import metrics
+
         failed: JudgeError | None = None
         for name in names:
             if name not in self.measurements:
                 try:
-                    self.results[-1].judge(name)
+                    if metrics.known(name):
+                        self.results[-1].metric(name)
+                    else:
+                        self.results[-1].judge(name)
                 except JudgeError as error:
                     failed = failed or error
         if failed is not None:

@@ -102,12 +102,12 @@ def _item_session(config: pytest.Config) -> ItemSession:
 
 
 def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
-    """Explain a failed comparison of a judge's score by its reason and the judged text."""
-    if type(left).__name__ != "Score" and type(right).__name__ != "Score":
+    """Explain a failed comparison of a score or metric by its reason and the text it is about."""
+    if not any(type(side).__module__.startswith("pytest_llmops.checks.") for side in (left, right)):
         return None
-    from pytest_llmops.session import explain_score
+    from pytest_llmops.checks.score import explain
 
-    return explain_score(op, left, right)
+    return explain(op, left, right)
 
 
 @pytest.fixture

@@ -1,8 +1,9 @@
-"""A judge's score: a number that knows why."""
+"""Numbers that know why: a judge's score, and what is measured without a judge."""
 
 from __future__ import annotations
 
-from typing import Any
+import textwrap
+from typing import Any, Self
 
 from pytest_llmops.registry import Direction
 
@@ -57,6 +58,52 @@ class Score(float):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restored, (float(self), dict(vars(self)))
+
+
+def explain(op: str, left: object, right: object) -> list[str] | None:
+    """The lines of a failed comparison with a score or a metric; None where neither side is one."""
+    number = left if isinstance(left, Score | Measured) else right
+    if isinstance(number, Score):
+        about = f"{number.criterion}, judged by {number.model}"
+        quotes = [f"  quoted: {quote}" for quote in number.evidence]
+    elif isinstance(number, Measured):
+        about, quotes = number.name, []
+    else:
+        return None
+    first, *more = number.reason.splitlines() or [""]
+    lines = [f"{left!r} {op} {right!r}", f"{about}: {first}", *(f"  {line}" for line in more), *quotes]
+    if not number.text:
+        return lines
+    return [*lines, "the judged text:", *textwrap.indent(textwrap.shorten(number.text, 1500), "  ").splitlines()]
+
+
+class Measured(float):
+    """A float, measured without a judge.
+
+    Args:
+        value: the number.
+        name: what was measured.
+        reason: what led to it.
+        text: what was measured on.
+    """
+
+    name: str
+    reason: str
+    text: str
+
+    def __new__(cls, value: float, *, name: str = "", reason: str = "", text: str = "") -> Self:  # noqa: D102
+        measured = super().__new__(cls, value)
+        measured.name, measured.reason, measured.text = name, reason, text
+        return measured
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _measured, (type(self), float(self), dict(vars(self)))
+
+
+def _measured(kind: type[Measured], value: float, fields: dict[str, Any]) -> Measured:
+    measured = kind(value)
+    vars(measured).update(fields)
+    return measured
 
 
 def _restored(value: float, fields: dict[str, Any]) -> Score:

@@ -109,3 +109,40 @@ def test_a_sheet_without_labels_is_one_clear_message(judged):
     run = judged.command("judge", "calibrate", "labels.csv")
     assert run.returncode == 2
     run.match("pytest-llmops: labels.csv: no row has a label*")
+
+
+def test_metrics_without_a_model_by_method_and_by_name(judged, standin, env):
+    judged.file("cases.jsonl", '{"id": "a", "input": "GOOD day", "expected": "Echo: GOOD night"}\n')
+    judged.file(
+        "test_it.py",
+        """
+        import pytest
+        from app import answer
+
+        @pytest.mark.llm_eval(dataset="cases.jsonl", measure=["levenshtein", "exact", "rougeL"])
+        def test_it(llm_eval, llm_case):
+            result = llm_eval.run(answer, llm_case.input)
+            assert result.metric("contains", "good DAY")
+            assert result.similarity("Echo: GOOD day!") == 1.0
+            assert result.similarity("Echo: 5 GOOD days") >= 0.9
+        """,
+    )
+    run = judged.run("--llm-json=run.json", env=env)
+    assert run.outcomes == {"failed": 1}, run.out
+    run.match("*assert *0.0 >= 0.9*", "*similarity: reads * alike, but the number 5 is missing*", "*the judged text:*")
+    assert len(standin.requests) == 1
+    measured = run.record["tests"][0]["measurements"]
+    assert measured["exact"]["value"] == 0.0
+    assert measured["exact"]["kind"] == "rate"
+    assert 0.4 < measured["levenshtein"]["value"] < 1.0
+    assert measured["rougeL"]["value"] == pytest.approx(2 / 3)
+    assert measured["contains"] | {"reason": ""} == measured["contains"] | {"value": 1.0, "status": "ok", "reason": ""}
+    assert {entry["source"] for name, entry in measured.items() if name in ("exact", "similarity")} == {"library"}
+
+
+def test_a_metric_that_misses_something_is_one_clear_message(judged, env):
+    judged.file("test_it.py", TEST.replace('"helpfulness"', '"bleu"'))
+    run = judged.run(env=env)
+    assert run.outcomes == {"failed": 2}, run.out
+    run.match("*the metric 'bleu' needs an expected text*")
+    run.no_match("*metrics.py:*")
