@@ -6,7 +6,7 @@ import os
 import textwrap
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,7 @@ from pytest_llmops.records import CassetteUse, Measurement, Outcome, TestRecord,
 
 if TYPE_CHECKING:
     from pytest_llmops.checks.jury import Judging
+    from pytest_llmops.prompts import Registry
 
 PLACEHOLDER = "replay-needs-no-key"
 
@@ -58,6 +59,7 @@ class ItemSession:
         self._configuration = configuration
         self._running: dict[str, _Running] = {}
         self._judge: Judging | None = None
+        self._registries: dict[Path, Registry] = {}
         self._placeholders: list[str] = []
         project = configuration.project
         self._options = TapeOptions(
@@ -72,14 +74,14 @@ class ItemSession:
             watchers=watchers(config),
         )
         self._interception = Interception(guard=configuration.record == "none")
-        self._interception.install()
 
     def pytest_unconfigure(self) -> None:
         """Give the HTTP clients back."""
-        self._interception.uninstall()
-        self._remove_placeholders()
+        self._undo()
 
-    def _remove_placeholders(self) -> None:
+    def _undo(self) -> None:
+        """Leave clients and environment as they were: unmarked tests see nothing of this plugin."""
+        self._interception.uninstall()
         for name in self._placeholders:
             if os.environ.get(name) == PLACEHOLDER:
                 del os.environ[name]
@@ -102,8 +104,8 @@ class ItemSession:
         if marker is not None:
             with _clean_failures():
                 self._start(item, parse(marker.args, marker.kwargs))
-        elif self._placeholders:
-            self._remove_placeholders()
+        elif not self._running:
+            self._undo()
 
     def _start(self, item: pytest.Item, spec: MarkerSpec) -> None:
         trial = naming.trial_of(item)
@@ -122,10 +124,23 @@ class ItemSession:
         evaluation = Evaluation(
             tape, configuration.project, self._make_judge, case=trial.case, store_text=configuration.store_text
         )
+        evaluation.prompts = self._registry(item).told(evaluation.use_prompt)
+        if spec.prompt is not None:
+            spec = replace(spec, prompt=evaluation.prompts[spec.prompt].id)
         if tape.mode == "none" and not self._placeholders:
             self._placeholders = _set_placeholders()
         self._running[item.nodeid] = _Running(spec, trial, evaluation)
+        self._interception.install()
         scope.activate(tape)
+
+    def _registry(self, item: pytest.Item) -> Registry:
+        """The prompts nearest to a test's file, read once."""
+        folder = item.path.parent
+        if folder not in self._registries:
+            from pytest_llmops.prompts import Registry
+
+            self._registries[folder] = Registry.near(folder, self._configuration.project.prompts, self._config.rootpath)
+        return self._registries[folder]
 
     def _make_judge(self) -> Judging:
         if self._judge is None:
@@ -267,6 +282,9 @@ class ItemSession:
             text = to_json(record, exclude_defaults=True)
             # What was replayed was looked through when it was written; what came just now may hold anything.
             vars(report)["llmops"] = mask(text) if record.cassette.live else text
+            if record.prompts and self._configuration.store_text:
+                used = running.evaluation.used_prompts.values()
+                vars(report)["llmops_prompts"] = {prompt.hash: self._options.scrub(prompt.text) for prompt in used}
             del self._running[item.nodeid]
         return report
 
@@ -310,6 +328,8 @@ class ItemSession:
             threshold=running.spec.threshold,
             gate=list(running.spec.gate) if isinstance(running.spec.gate, tuple) else running.spec.gate,
             tags=[*running.spec.tags, *(case.tags if case else ())],
+            prompt=running.spec.prompt or next(iter(evaluation.used_prompts), None),
+            prompts={name: prompt.hash for name, prompt in evaluation.used_prompts.items()},
             dataset_fingerprint=case.fingerprint if case else None,
             input=scrub(case.input) if case and store else None,
             output=scrub(text) if store else None,

@@ -85,24 +85,35 @@ def test_placeholders_and_unmarked_tests(project, standin):
     project.file(
         "test_it.py",
         """
-        import os
+        import http.client, os, socket, urllib.request
+        import httpx
         import pytest
         from app import ask
 
         KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "AWS_ACCESS_KEY_ID")
+        PLACES = [(httpx.HTTPTransport, "handle_request"), (http.client.HTTPConnection, "request"),
+                  (urllib.request.AbstractHTTPHandler, "do_open"), (urllib.request.OpenerDirector, "open"),
+                  (socket.socket, "connect"), (socket, "getaddrinfo")]
+        ORIGINAL = [getattr(owner, name) for owner, name in PLACES]
+
+        def patched():
+            return [name for (owner, name), was in zip(PLACES, ORIGINAL) if getattr(owner, name) != was]
 
         def test_before():
+            assert not patched()
             assert not any(key in os.environ for key in KEYS)
             assert ask("unmarked") == "Echo: unmarked"
 
         @pytest.mark.llm_eval
         def test_marked(llm_eval):
             assert llm_eval.run(ask, "marked").text
+            assert "handle_request" in patched()
             if "CI" in os.environ:
                 assert all(os.environ[key] for key in KEYS)
                 assert os.environ["GROQ_API_KEY"] == "my own"
 
         def test_after():
+            assert not patched()
             assert not any(key in os.environ for key in KEYS)
             assert os.environ["GROQ_API_KEY"] == "my own"
             assert ask("unmarked") == "Echo: unmarked"

@@ -43,7 +43,9 @@ class Interception(importlib.abc.MetaPathFinder):
         self._pending: set[str] = set()
 
     def install(self) -> None:
-        """Patch what is imported already, and watch for the rest."""
+        """Patch what is imported already, and watch for the rest; nothing to do where that is done."""
+        if self in sys.meta_path:
+            return
         self._patches = dict(PATCHES)
         if self._guard:
             self._patches["grpc"] = guard.grpc_patches
