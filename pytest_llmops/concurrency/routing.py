@@ -41,6 +41,9 @@ class Routing:
 
     @contextmanager
     def _logs(self) -> Iterator[None]:
+        if not self._handlers:  # -p no:logging: Python's own handler of last resort writes to stderr
+            yield
+            return
         root, keeper = logging.getLogger(), _LogKeeper()
         level, wanted = root.level, compat.log_level(self._config)
         for handler in self._handlers:
