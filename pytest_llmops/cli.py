@@ -57,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     merge.set_defaults(run=_merge_runs)
     _guardrails(commands.add_parser("guardrails", help="measure guardrails"))
+    _prompts(commands.add_parser("prompts", help="look into the prompt registry"))
     report = commands.add_parser("report", help="write a run as one HTML page")
     report.add_argument("record", type=Path, metavar="RUN", help="a run record (--llm-json)")
     report.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.html")
@@ -155,6 +156,16 @@ def _judges(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", type=Path, metavar="FILE", help="calibration file (default: as the settings say)"
     )
     calibrate.set_defaults(run=_calibrate)
+
+
+def _prompts(parser: argparse.ArgumentParser) -> None:
+    from pytest_llmops.prompts import command, registry
+
+    def near() -> registry.Registry:
+        here = Path.cwd()
+        return registry.Registry.near(here, _project().prompts, Path(here.anchor))
+
+    command.add_to(parser, near, _print)
 
 
 def _project() -> ProjectSettings:

@@ -35,6 +35,7 @@ class Controller:
         self._config = config
         self._configuration = settings
         self._json: dict[str, str] = {}
+        self._prompt_texts: dict[str, str] = {}
         self._lost: dict[str, str] = {}
         self._locations: dict[str, tuple[str, int | None, str]] = {}
         self._deselected: set[str] = set()
@@ -101,6 +102,7 @@ class Controller:
         record = getattr(report, "llmops", None)
         if record is not None:
             self._json[report.nodeid] = record
+            self._prompt_texts.update(getattr(report, "llmops_prompts", {}))
             self._locations[report.nodeid] = report.location
         elif report.failed and str(report.when) == "???":  # xdist: its worker died in the middle of it
             self._lost[report.nodeid] = str(report.longrepr)
@@ -185,10 +187,12 @@ class Controller:
         lost = {i: why for i, why in self._lost.items() if i not in self._json and i.partition("[")[0] in functions}
         tests = sorted(tests + [_lost(nodeid, reason, self._baseline) for nodeid, reason in lost.items()], key=_order)
         ran = {test.case for test in tests}
+        used = fingerprint(tests)
+        used.prompt_texts = {digest: self._prompt_texts[digest] for digest in sorted(self._prompt_texts)}
         return RunRecord(
             created=datetime.now(UTC),
             environment=_environment(self._config, settings.ci),
-            fingerprint=fingerprint(tests),
+            fingerprint=used,
             tests=tests,
             deselected=sorted((self._deselected | self._named_apart(ran)) - ran),
             shard=settings.shard,

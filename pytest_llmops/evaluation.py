@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pytest_llmops.checks.score import Measured
     from pytest_llmops.checks.similarity import Similarity
     from pytest_llmops.datasets import Case
+    from pytest_llmops.prompts import Prompt, Registry
 
 
 class Result:
@@ -175,6 +176,7 @@ class Evaluation:
 
     Args:
         judge: makes the configured judge, on first use.
+        prompts: the prompt registry; what is taken out of it belongs to this test.
     """
 
     tape: Tape
@@ -182,8 +184,10 @@ class Evaluation:
     judge: Callable[[], Judging]
     case: Case | None = None
     store_text: bool = True
+    prompts: Registry | None = None
     results: list[Result] = field(default_factory=list)
     measurements: dict[str, Measurement] = field(default_factory=dict)
+    used_prompts: dict[str, Prompt] = field(default_factory=dict)
     unpriced: bool = False
     error: str | None = None
     _read: dict[int, tuple[Exchange, Call | None]] = field(default_factory=dict)
@@ -330,6 +334,10 @@ class Evaluation:
             unit=unit,
             tags=tags,
         )
+
+    def use_prompt(self, prompt: Prompt) -> None:
+        """Note that this test is about a prompt: its id and hash go into the record."""
+        self.used_prompts[prompt.id] = prompt
 
     def unknown_cost(self, error: TypeError) -> str | None:
         """Why a cost is unknown, where a test computed with one and that is what `error` is about."""

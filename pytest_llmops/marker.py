@@ -21,6 +21,7 @@ class MarkerSpec:
     trials: int = 1
     threshold: float | None = 1.0
     measure: tuple[str, ...] = ()
+    prompt: str | None = None
     group: str | None = None
     tags: tuple[str, ...] = ()
     gate: tuple[str, ...] | Literal[False] | None = None
@@ -113,6 +114,7 @@ _CHECKS = {
     "trials": _trials,
     "threshold": _threshold,
     "measure": _words,
+    "prompt": _text_or_none,
     "group": _text_or_none,
     "tags": _words,
     "gate": _gate,

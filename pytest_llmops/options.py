@@ -18,7 +18,7 @@ RecordMode = Literal["none", "once", "new_episodes", "refresh", "all", "live"]
 RECORD_MODES: tuple[RecordMode, ...] = get_args(RecordMode)
 MARKER = "llm_eval"
 USAGE = (
-    f"{MARKER}(dataset=None, trials=1, threshold=1.0, measure=(), group=None, tags=(), gate=None): "
+    f"{MARKER}(dataset=None, trials=1, threshold=1.0, measure=(), prompt=None, group=None, tags=(), gate=None): "
     "an LLM evaluation: calls are recorded on cassettes and measured, the run is compared with the baseline"
 )
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pytest_llmops.checks.jury import Judging
     from pytest_llmops.datasets import Case
     from pytest_llmops.evaluation import Evaluation
+    from pytest_llmops.prompts import Registry
     from pytest_llmops.session import ItemSession
 
 
@@ -132,6 +133,20 @@ def llm_case(request: pytest.FixtureRequest) -> Case:
 def llm_judge(request: pytest.FixtureRequest) -> Judging:
     """The configured judge (``--llm-judge``): ``score(criterion, text=…)``, ``ascore``."""
     return _evaluation(request, "llm_judge").judge()
+
+
+@pytest.fixture
+def llm_prompts(request: pytest.FixtureRequest) -> Registry:
+    """The prompt registry: ``llm_prompts["customer-support@2"].render(question=…)``."""
+    plugin: ItemSession | None = request.config.pluginmanager.get_plugin("llmops-items")
+    evaluation = plugin.evaluation_of(request.node) if plugin is not None else None
+    if evaluation is not None and evaluation.prompts is not None:
+        return evaluation.prompts
+    from pytest_llmops.configuration import configuration
+    from pytest_llmops.prompts import Registry
+
+    project = configuration(request.config).project
+    return Registry.near(request.path.parent, project.prompts, request.config.rootpath)
 
 
 def _evaluation(request: pytest.FixtureRequest, fixture: str) -> Evaluation:

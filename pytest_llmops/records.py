@@ -130,6 +130,9 @@ class TestRecord(Record):
     gate: list[str] | Literal[False] | None = None
     tags: list[str] = Field(default_factory=list)
     prompt: str | None = None
+    """The registry prompt the test is about."""
+    prompts: dict[str, str] = Field(default_factory=dict)
+    """Every registry prompt that the test used, with its hash."""
     dataset_fingerprint: str | None = None
     """Hash of the dataset case (input, expected, context, turns); None without a dataset."""
     input: Any = None
@@ -217,6 +220,19 @@ class BrokenCase(Record):
     accepted: str | None = None
 
 
+class PromptChange(Record):
+    """A prompt whose text is another than in the baseline.
+
+    Args:
+        before: its id in the baseline; `after` its id now.
+        diff: lines of a unified diff; none where a text is not known.
+    """
+
+    before: str
+    after: str
+    diff: list[str] = Field(default_factory=list)
+
+
 class CaseFinding(Record):
     """Why a case is missing, errored, changed or suspect.
 
@@ -245,6 +261,7 @@ class Comparison(Record):
     findings: list[CaseFinding] = Field(default_factory=list)
     accepted: list[str] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list)
+    prompt_changes: list[PromptChange] = Field(default_factory=list)
     deterministic: bool = False
 
 
@@ -265,6 +282,8 @@ class Fingerprint(Record):
 
     dataset: dict[str, str] = Field(default_factory=dict)
     prompts: dict[str, str] = Field(default_factory=dict)
+    prompt_texts: dict[str, str] = Field(default_factory=dict)
+    """Hash to text, so that a comparison can show what changed; empty where texts are not kept."""
     judge: dict[str, str] = Field(default_factory=dict)
     models: list[str] = Field(default_factory=list)
 

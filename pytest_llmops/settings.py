@@ -92,6 +92,7 @@ class ProjectSettings:
         scrub_fields: names of JSON fields whose values are masked likewise.
         ignore_fields: names of JSON request fields left out of matching, besides the built-in ones.
         min_cases: cases below which a metric is ``too_few_cases``.
+        prompts: folder of prompt files; None: the nearest ``prompts/`` beside or above each test.
     """
 
     hosts: Mapping[str, str] = field(default_factory=dict)
@@ -102,6 +103,7 @@ class ProjectSettings:
     ignore_fields: tuple[str, ...] = ()
     min_cases: int = 10
     judge: JudgeSettings = field(default_factory=JudgeSettings)
+    prompts: Path | None = None
 
 
 def load_project(path: Path | None) -> ProjectSettings:
@@ -120,6 +122,11 @@ def load_project(path: Path | None) -> ProjectSettings:
         raise SettingsError(f"{path}: cannot be read: {error}") from None
     table = document.get("tool", {}).get("pytest-llmops", {})
     project = _project(table, f"{path} [tool.pytest-llmops]")
+    if project.prompts is not None:
+        folder = path.parent / project.prompts
+        if not folder.is_dir():
+            raise SettingsError(f"{path} [tool.pytest-llmops] prompts: there is no folder {folder}.")
+        project = replace(project, prompts=folder)
     if project.judge == JudgeSettings():
         return project
     return replace(project, judge=replace(project.judge, calibration=path.parent / project.judge.calibration))
@@ -138,6 +145,8 @@ def _project(table: object, where: str) -> ProjectSettings:
             values[key] = {k: _metric(v, f"{inner[:-1]}.{k}]") for k, v in _mapping(value, inner).items()}
         elif key == "judge":
             values[key] = _judge(value, inner)
+        elif key == "prompts":
+            values[key] = Path(_typed(value, str, f"{where} prompts"))
         elif key == "min_cases":
             values[key] = _typed(value, int, f"{where} min_cases")
             if value < 2:

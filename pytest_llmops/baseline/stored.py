@@ -203,9 +203,12 @@ def _without(stored: CaseBaseline, names: set[str]) -> CaseBaseline:
 
 
 def _merged(old: Fingerprint, new: Fingerprint) -> Fingerprint:
+    prompts = old.prompts | new.prompts
+    texts = old.prompt_texts | new.prompt_texts
     return Fingerprint(
         dataset=old.dataset | new.dataset,
-        prompts=old.prompts | new.prompts,
+        prompts=prompts,
+        prompt_texts={digest: text for digest, text in texts.items() if digest in prompts.values()},
         judge=old.judge | new.judge,
         models=sorted({*old.models, *new.models}),
     )

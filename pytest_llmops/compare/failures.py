@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pytest_llmops.compare import prompts
 from pytest_llmops.compare.policy import Policy
 from pytest_llmops.records import Comparison, MetricComparison
 
@@ -73,7 +74,8 @@ def failures(comparison: Comparison, policy: Policy | None = None) -> list[Failu
 def _listed(name: str, word: str, lines: list[str], comparison: Comparison) -> Failure:
     count = f"{len(lines)} case{'s' if len(lines) > 1 else ''} {word}"
     more = [f"  … and {len(lines) - LISTED} more"] if len(lines) > LISTED else []
-    return Failure(name, "\n".join([count, *lines[:LISTED], *more, _way_out(comparison, case=True)]))
+    changed = prompts.explained(comparison.prompt_changes)
+    return Failure(name, "\n".join([count, *lines[:LISTED], *more, *changed, _way_out(comparison, case=True)]))
 
 
 def _metric_message(row: MetricComparison, comparison: Comparison) -> str:
@@ -83,6 +85,7 @@ def _metric_message(row: MetricComparison, comparison: Comparison) -> str:
     if row.advice:
         lines.append(f"  {row.advice}")
     lines += [f"  {one.case}: {one.baseline:g} → {one.current:g}" for one in row.worst_cases]
+    lines += prompts.explained(comparison.prompt_changes)
     return "\n".join([*lines, _way_out(comparison, case=False)])
 
 

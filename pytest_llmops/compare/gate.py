@@ -12,7 +12,7 @@ from pytest_llmops import acceptance
 from pytest_llmops.acceptance import Accepted
 from pytest_llmops.baseline import Baseline, MetricDefinition
 from pytest_llmops.baseline.stored import definition_of, differences, two_definitions
-from pytest_llmops.compare import cases, columns, metrics
+from pytest_llmops.compare import cases, columns, metrics, prompts
 from pytest_llmops.compare.failures import fails
 from pytest_llmops.compare.pairing import Pair, Pairing, pair
 from pytest_llmops.compare.policy import GateArgument, Policy, gates, rule_for, uncalibrated
@@ -82,6 +82,7 @@ def compare(
     result.accepted += [f"{case} (left out): {accepted[case]}" for case in left_out]
     known = {*baseline.metrics, *definitions}
     result.notes = _notes(baseline, run, pairing, state, definitions)
+    result.prompt_changes = prompts.changes(baseline.fingerprint, run.fingerprint)
     result.notes += acceptance.remarks(accept, policy.today, known, {*baseline.cases, *pairing.new})
     return result
 
@@ -247,13 +248,13 @@ def _fingerprint_notes(before: Fingerprint, now: Fingerprint) -> list[str]:
     notes = [
         f"{what} {name!r} changed since the baseline"
         for what, old, new in (
-            ("prompt", before.prompts, now.prompts),
             ("judge", before.judge, now.judge),
             ("dataset", before.dataset, now.dataset),
         )
         for name in sorted(old.keys() & new.keys())
         if old[name] != new[name]
     ]
+    notes = [prompts.note(change) for change in prompts.changes(before, now)] + notes
     if before.models and now.models and set(before.models) != set(now.models):
         notes.append(f"models: {', '.join(before.models)} → {', '.join(now.models)}")
     return notes

@@ -97,6 +97,8 @@ def _check_numbers(shards: Sequence[tuple[str, RunRecord]]) -> bool:
 def _fingerprint(shards: Sequence[tuple[str, RunRecord]], tests: Sequence[TestRecord]) -> Fingerprint:
     """Models and judges from the tests; files' hashes from the shards, which must agree."""
     merged = fingerprint(tests)
+    for _, run in shards:
+        merged.prompt_texts.update(run.fingerprint.prompt_texts)
     for what in ("dataset", "prompts"):
         owners: dict[str, str] = {}
         found: dict[str, str] = {}

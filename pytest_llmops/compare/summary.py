@@ -42,15 +42,17 @@ def summarize(
 
 
 def fingerprint(tests: Iterable[TestRecord]) -> Fingerprint:
-    """Which judges (metric to hash of model and rubric) and models these tests were measured with."""
+    """Which prompts, judges (metric to hash of model and rubric) and models these tests were measured with."""
+    prompts: dict[str, str] = {}
     judged: dict[str, str] = {}
     models: set[str] = set()
     for test in tests:
         for name, measured in test.measurements.items():
             if measured.source == "judge" and measured.definition:
                 judged[name] = measured.definition
+        prompts.update(test.prompts)
         models.update(call.model for call in test.calls if call.role == "app" and call.model)
-    return Fingerprint(judge=dict(sorted(judged.items())), models=sorted(models))
+    return Fingerprint(prompts=dict(sorted(prompts.items())), judge=dict(sorted(judged.items())), models=sorted(models))
 
 
 @dataclass(slots=True)

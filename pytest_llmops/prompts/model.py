@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, cast
 
@@ -118,7 +118,7 @@ class Prompt:
             "system_prompt": self.system_prompt,
             "user_prompt_template": self.user_prompt_template,
             "template_format": self.template_format,
-            "variables": [asdict(variable) for variable in self.variables],
+            "variables": [asdict(replace(variable, description="")) for variable in self.variables],
             "input_guardrails": [asdict(one) for one in self.input_guardrails],
             "output_guardrails": [asdict(one) for one in self.output_guardrails],
         }
@@ -179,4 +179,4 @@ class Prompt:
 
 
 def _given(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in cast("dict[str, Any]", row).items() if value not in (None, (), {}, [])}
+    return {key: value for key, value in cast("dict[str, Any]", row).items() if value not in (None, "", (), {}, [])}

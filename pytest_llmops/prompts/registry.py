@@ -19,20 +19,34 @@ class Registry(Mapping[str, Prompt]):
 
     Args:
         folder: where the files lie, in subfolders, too; None: there is none, and looking for a prompt says so.
-        told: hears of every prompt that is taken out.
         start: where the folder was looked for, for messages.
     """
 
-    def __init__(
-        self, folder: Path | None, *, told: Callable[[Prompt], None] | None = None, start: Path | None = None
-    ) -> None:
-        self.folder, self._told, self._start = folder, told, start
+    def __init__(self, folder: Path | None, *, start: Path | None = None) -> None:
+        self.folder, self._start = folder, start
+        self._tell: Callable[[Prompt], None] | None = None
+        self._loaded = self
+
+    @classmethod
+    def near(cls, start: Path, folder: Path | None, root: Path) -> Registry:
+        """The registry of a test file's folder: `folder` where set, else the nearest ``prompts/`` up to `root`."""
+        return cls(folder or find_folder(start, stop=root), start=start)
+
+    def told(self, tell: Callable[[Prompt], None]) -> Registry:
+        """The same prompts; `tell` hears of each that is taken out."""
+        other = Registry(self.folder, start=self._start)
+        other._tell, other._loaded = tell, self
+        return other
 
     def __repr__(self) -> str:
         return f"Registry({str(self.folder)!r})"
 
-    @cached_property
+    @property
     def _prompts(self) -> dict[str, Prompt]:
+        return self._loaded._read
+
+    @cached_property
+    def _read(self) -> dict[str, Prompt]:
         found: dict[str, Prompt] = {}
         for path in self.files():
             for prompt in loading.load(path):
@@ -69,8 +83,8 @@ class Registry(Mapping[str, Prompt]):
         found = self._find(reference)
         if isinstance(found, str):
             raise PromptError(found)
-        if self._told is not None:
-            self._told(found)
+        if self._tell is not None:
+            self._tell(found)
         return found
 
     def _find(self, reference: str) -> Prompt | str:

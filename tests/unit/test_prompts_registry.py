@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from pytest_llmops.compare.prompts import diff
 from pytest_llmops.errors import PromptError
-from pytest_llmops.prompts import Registry, Version, diff
+from pytest_llmops.prompts import Registry, Version
 from pytest_llmops.prompts.registry import find_folder
 
 AS_SPECIFIED = """
