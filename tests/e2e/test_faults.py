@@ -186,12 +186,12 @@ def provider(shared: StandIn) -> StandIn:
 
 def test_a_miss_fails_the_test_whatever_the_application_does_with_it(project: Project, provider: StandIn) -> None:
     application(project, SWALLOWING)
-    env = {"STANDIN": provider.url}
-    recorded = project.run("-q", env=env)
+    with_loops = ("-p", "pytest_asyncio.plugin", "-p", "anyio.pytest_plugin")
+    recorded = quick(project, provider, *with_loops)
     count = recorded.outcomes["passed"]
     assert recorded.outcomes == {"passed": count}, recorded.out
     made = len(provider.requests)
-    missed = project.run("-q", "-rfE", env={**env, "CI": "1", "ASKED": "Guten Tag"})
+    missed = quick(project, provider, *with_loops, "-rfE", CI="1", ASKED="Guten Tag")
     assert len(provider.requests) == made, "a call was made in mode none"
     assert "passed" not in missed.outcomes, missed.out
     lines = [line for line in missed.out.splitlines() if line.startswith(("FAILED test_suite", "ERROR test_suite"))]
@@ -459,9 +459,10 @@ def test_a_full_disk(project: Project, provider: StandIn, limit: int) -> None:
     assert "pytest_llmops/" not in run.out
     assert not cassettes(project), "half a cassette was left"
     assert not list(project.path.rglob("*.tmp"))
-    again = quick(project, provider)
-    assert again.outcomes == {"passed": 3}, again.out
-    assert len(interactions(project)) == 9
+    if limit:  # part of a journal was written: what is whole in it is taken up, the rest asked again
+        again = quick(project, provider)
+        assert again.outcomes == {"passed": 3}, again.out
+        assert len(interactions(project)) == 9
 
 
 def test_a_file_where_the_folder_should_be(project: Project, provider: StandIn) -> None:

@@ -76,7 +76,7 @@ def interaction(line: dict[str, Any]) -> storage.Interaction:
     }
 
 
-A_GROUP = 8
+A_GROUP = 5
 """Exchanges of each SDK, streamed and whole, with tools and without."""
 
 OLDER = {"ollama": "today's SDK sends empty lists of tools and images that the recordings' SDK did not"}
