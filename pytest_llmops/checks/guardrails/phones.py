@@ -11,7 +11,7 @@ from pytest_llmops.checks.guardrails.identifiers import AFTER, BEFORE, gap
 from pytest_llmops.checks.guardrails.outcome import Span
 
 _CANDIDATE = re.compile(
-    r"(?<![A-Za-zÀ-ɏ0-9_@/=.$€£¥+])(?<![A-Za-z]-)(?:\+ ?)?\(?\+?\d(?:[ \u00a0.\-/]{0,2}\(?\d\)?){4,18}"
+    r"(?<![A-Za-zÀ-ɏ0-9_@/=.$€£¥+])(?<![A-Za-z]-)(?:\+ ?)?\(?\+?\d\)?(?:[ \u00a0.\-/]{0,2}\(?\d\)?){4,18}"
     r"(?P<extension>(?: ?(?:x|,? ?ext\.? ?|#| ramal | poste | durchwahl )\d{1,6})?)"
     r"(?![A-Za-zÀ-ɏ0-9_%€$£¥@]|[.,:]\d|/\d)",
     re.IGNORECASE,
@@ -63,7 +63,7 @@ _DATE = re.compile(
     r"(?:19|20)\d\d ?[-/] ?(?:(?:19|20)?\d\d))(?!\d)"
 )
 _NORTH_AMERICAN = re.compile(r"(?:(?:\+?1|001)[-. ]?)?(?:\(\d{3}\) ?|\d{3}(?P<mark>[-.]))\d{3}[-.]\d{4}")
-_AREA_IN_BRACKETS = re.compile(r"\((?!(?:19|20)\d\d\))0?\d{1,4}\) ?\d{3,5}[ .\-]?\d{3,5}")
+_AREA_IN_BRACKETS = re.compile(r"(?:8 )?\((?!(?:19|20)\d\d\))0?\d{2,4}\) ?\d{2,5}(?:[ .\-]?\d{2,5}){1,3}")
 _CHINESE_MOBILE, _CHINESE = re.compile(r"1[3-9]\d{9}"), re.compile("[\u4e00-\u9fff]")
 _TRUNK_0 = ("GB", "DE", "IT", "JP", "AU", "NL", "CH", "AT", "BE", "VN", "CN", "AR", "ZA", "KR")
 # Shapes that other numbers rarely have; a numbering plan must know the number, too.

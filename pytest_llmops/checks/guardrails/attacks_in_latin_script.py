@@ -1,7 +1,4 @@
-"""Signatures of the commonest attacks in languages other than English; `attacks` describes the table.
-
-Accents are optional wherever people leave them out.
-"""
+"""Signatures of the commonest attacks in Portuguese, Spanish, French, German and Italian; accents are optional."""
 
 from __future__ import annotations
 
@@ -74,6 +71,19 @@ IN_LATIN_SCRIPT: tuple[tuple[str, float, str], ...] = (
         r"\brepit\w+\b[^.\n]{0,30}\b(?:tudo|texto|palavras|que "
         r"est[áa])\b[^.\n]{0,20}\bacima\b",
     ),
+    (
+        "instruction_override",
+        4,
+        r"\b(?:n[ãa]o (?:siga|obede[çc]a|cumpra)|pare de seguir|ignor[ea]|"
+        r"desconsidere) (?:mais )?(?:(?:as |todas as )?(?:suas|tuas)|qualquer|nenhuma) "
+        r"(?:instru[çc](?:[õo]es|[ãa]o)|regras?|diretrizes|orienta[çc][õo]es)\b|\besque[çc]a tudo e\b",
+    ),
+    (
+        "+prompt_extraction",
+        4,
+        r"\b(?:qual (?:[ée]|era)|quais (?:s[ãa]o|eram)|mostre(?:-me)?|revele|diga(?:-me)?|"
+        r"repita) (?:o |as )?(?:seu|teu|suas|tuas) (?:prompt|instru[çc][õo]es)\b(?! (?:de|para|sobre)\b)",
+    ),
     # Spanish
     (
         "instruction_override",
@@ -135,6 +145,19 @@ IN_LATIN_SCRIPT: tuple[tuple[str, float, str], ...] = (
         4,
         r"\brepit\w+\b[^.\n]{0,30}\b(?:todo|texto|palabras)\b[^.\n]{0,20}\b(?:arriba|anterior\w*)\b",
     ),
+    (
+        "instruction_override",
+        4,
+        r"\b(?:no (?:sigas?|obedezcas?|cumplas?)|deja de seguir) (?:m[áa]s )?(?:tus|sus|las|"
+        r"ninguna) (?:instrucci(?:ones|[óo]n)|reglas?|directrices|normas)\b|"
+        r"\b(?:haz|haga) caso omiso (?:de|a) (?:todo )?lo anterior\b",
+    ),
+    (
+        "+prompt_extraction",
+        4,
+        r"\b(?:cu[áa]l (?:es|era)|cu[áa]les (?:son|eran)|mu[ée]strame|rev[ée]lame|dime|"
+        r"repite) (?:tu|tus|sus) (?:prompt|instrucciones)\b(?! (?:de|para|sobre)\b)",
+    ),
     # French
     (
         "instruction_override",
@@ -188,12 +211,25 @@ IN_LATIN_SCRIPT: tuple[tuple[str, float, str], ...] = (
         r"invite)\b[^.?!\n]{0,12}(?:syst[èe]me|initia\w+|cach[ée]\w*|secr[èe]\w+|intern\w+|d'origine)|"
         r"\b(?:prompt (?:du )?syst[èe]me|prompt initial|system prompt))",
     ),
+    (
+        "instruction_override",
+        4,
+        r"\b(?:ne (?:suis|suivez|respecte[sz]?) (?:plus|pas)|d[ée]sob[ée]i(?:s|ssez) [àa]|"
+        r"arr[êe]te[zr]? de suivre) (?:tes|vos|les|aucune) "
+        r"(?:instructions?|r[èe]gles?|consignes?|directives?)\b",
+    ),
+    (
+        "+prompt_extraction",
+        4,
+        r"\b(?:quel(?:le)?s? (?:est|sont|[ée]tai\w+)|montre-moi|affiche|donne-moi|r[ée]p[èe]te|"
+        r"r[ée]v[èe]le) (?:ton|tes|votre|vos) (?:prompt|instructions|consignes)\b(?! (?:de|pour|sur)\b)",
+    ),
     # German
     (
         "instruction_override",
         4,
         r"\b(?:ignorier\w*|vergiss|vergessen sie|missachte\w*|[üu]bergeh\w*|"
-        r"verwirf)\b(?: \w+){0,5}? (?:anweisungen|instruktionen|regeln|befehle|vorgaben|"
+        r"verwirf)\b(?: \w+){0,5}? (?:anweisungen|aufgaben|instruktionen|regeln|befehle|vorgaben|"
         r"richtlinien|anordnungen|prompts?)\b",
     ),
     (
@@ -239,6 +275,13 @@ IN_LATIN_SCRIPT: tuple[tuple[str, float, str], ...] = (
         r"schreib\w*|offenbar\w*)\b[^.?!\n]{0,30}(?:system-?(?:prompt|nachricht|anweisung\w*)|"
         r"(?:geheime|interne|urspr[üu]ngliche|versteckte|anf[äa]ngliche)\w* (?:anweisung\w*|"
         r"prompt|instruktion\w*|regeln))",
+    ),
+    (
+        "+prompt_extraction",
+        4,
+        r"\b(?:was sind|wie lauten|zeig(?:e)?(?: mir)?|nenn(?:e)?(?: mir)?|verrate(?: mir)?|"
+        r"wiederhole) (?:deine|ihre) (?:anweisungen|instruktionen|prompts?|vorgaben)\b"
+        r"(?! (?:f[üu]r|zu|zur|zum)\b)",
     ),
     # Italian
     (
@@ -290,105 +333,16 @@ IN_LATIN_SCRIPT: tuple[tuple[str, float, str], ...] = (
         r"inizial\w+|nascost\w+|segret\w+|intern\w+|original\w+)|"
         r"\b(?:prompt di sistema|prompt iniziale|system prompt))",
     ),
-)
-BEYOND_ASCII: tuple[tuple[str, float, str], ...] = (
-    # Vietnamese
     (
         "instruction_override",
         4,
-        r"(?:bỏ qua|phớt lờ|quên(?: đi)?|không (?:tuân theo|làm theo)|"
-        r"lờ đi) (?:\w+ ){0,4}?(?:hướng dẫn|chỉ dẫn|chỉ thị|quy tắc|lệnh|yêu cầu|quy định)"
-        r"(?=[^.\n]{0,40}(?:trước|ở trên|bên trên|hệ thống|ban đầu|của bạn))",
-    ),
-    (
-        "persona",
-        1.5,
-        r"(?:từ (?:bây giờ|giờ)|bây giờ bạn là|bạn là một|hãy (?:đóng vai|giả vờ|giả làm)|"
-        r"đóng vai)",
-    ),
-    (
-        "no_limits",
-        2,
-        r"(?:không (?:có|bị|cần|tuân)|bất chấp|thoát khỏi)[^.\n]{0,25}(?:giới hạn|hạn chế|bộ lọc|"
-        r"đạo đức|quy tắc|luật|kiểm duyệt|chính sách)",
-    ),
-    ("no_refusal", 2, r"(?:không bao giờ|không được|đừng)[^.\n]{0,15}(?:từ chối|cảnh báo|xin lỗi)"),
-    ("special_mode", 2, r"chế độ (?:nhà phát triển|dan|không giới hạn|quản trị|jailbreak)"),
-    (
-        "+prompt_extraction",
-        4,
-        r"(?:cho (?:tôi )?(?:xem|biết)|tiết lộ|hiển thị|lặp lại|"
-        r"in ra)[^.?!\n]{0,30}(?:system prompt|prompt hệ thống|lời nhắc hệ thống|"
-        r"(?:hướng dẫn|chỉ dẫn|lệnh) (?:hệ thống|ban đầu|bí mật|nội bộ|gốc))",
-    ),
-    # Chinese
-    (
-        "instruction_override",
-        4,
-        r"(?:忽略|无视|忘记|忘掉|不要理会|不理会|抛弃|無視|忘記|跳过)[^。\n]{0,12}(?:之前|以前|先前|上面|以上|前面|此前|系统|原来|原有|初始|你的|"
-        r"先前|上述|之前的)[^。\n]{0,8}(?:指令|指示|规则|提示|命令|要求|设定|限制|說明|说明|规定|内容|規則)",
-    ),
-    (
-        "instruction_override",
-        4,
-        r"(?:忽略|无视|忘记|無視)(?:掉)?(?:所有|一切|全部)(?:的)?(?:指令|指示|规则|提示|命令|限制|設定|设定|規則)",
-    ),
-    (
-        "persona",
-        1.5,
-        r"(?:从现在(?:开始|起)|从此刻起|现在你是|你现在是|你将扮演|请?扮演|假装|假裝|模拟一个|從現在開始)",
-    ),
-    (
-        "no_limits",
-        2,
-        r"(?:没有|不受|无视|不遵守|不必遵守|摆脱|无需遵守|突破|沒有|不再受)[^。\n]{0,12}(?:限制|约束|过滤|道德|伦理|规则|审查|法律|政策|束缚|約束)",
-    ),
-    ("no_refusal", 2, r"(?:不能|不要|绝不|永远不|不得|不会)[^。\n]{0,6}(?:拒绝|警告|道歉|说不|拒絕)"),
-    ("special_mode", 2, r"(?:开发者|开发人员|上帝|越狱|管理员|無限制|无限制|调试)模式"),
-    ("harm_wanted", 2, r"(?:违法|非法|不道德|有害|危险)[^。\n]{0,10}(?:违法|非法|不道德|有害|危险|色情|暴力)"),
-    (
-        "+prompt_extraction",
-        4,
-        r"(?:显示|告诉|透露|输出|重复|打印|泄露|说出|给我看|复述|列出|翻译|展示)[^。？\n]{0,14}(?:系统提示|系统指令|系统消息|初始指令|初始提示|"
-        r"提示词|隐藏指令|秘密指令|内部指令|内部规则|系统提示词)",
+        r"\b(?:non (?:seguire|rispettare|obbedire)|smetti di seguire) (?:pi[ùu] )?(?:le tue|"
+        r"alle tue|le|nessuna) (?:istruzion[ei]|regol[ea]|direttive)\b",
     ),
     (
         "+prompt_extraction",
         4,
-        r"(?:重复|复述|输出|打印)[^。\n]{0,8}(?:以上|上面|前面)[^。\n]{0,8}(?:内容|文字|文本|话|所有)",
-    ),
-    # Japanese
-    (
-        "instruction_override",
-        4,
-        r"(?:これまで|今まで|以前|上記|前|全て|すべて|システム|元|あなた)の?[^。\n]{0,8}(?:指示|命令|ルール|プロンプト|設定|規則|"
-        r"制約)[^。\n]{0,6}(?:無視|忘れ|破棄|従わない)",
-    ),
-    ("persona", 1.5, r"(?:今から|これから|以降)[^。\n]{0,4}あなたは|になりきって|のふりをして|役を演じ"),
-    (
-        "no_limits",
-        2,
-        r"(?:制限|制約|倫理|道徳|規則|ルール|フィルター|検閲)[^。\n]{0,6}(?:なし|ない|無視|解除|縛られ|とらわれ|ありません)",
-    ),
-    ("special_mode", 2, r"(?:開発者|デベロッパー|脱獄|管理者|無制限)モード"),
-    (
-        "+prompt_extraction",
-        4,
-        r"(?:システムプロンプト|初期プロンプト|システム指示|内部指示|隠された指示|最初の指示)[^。\n]{0,8}(?:表示|教え|見せ|出力|開示|繰り返|公開)",
-    ),
-    # Arabic
-    (
-        "instruction_override",
-        4,
-        r"(?:تجاهل|انس|إنس|انسى|تخطى|لا تتبع)(?:ي|وا)? (?:\w+ ){0,3}?(?:ال)?(?:تعليمات|أوامر|"
-        r"اوامر|قواعد|إرشادات|توجيهات)\w*(?=[^.\n]{0,25}(?:سابق|أعلاه|قبل|نظام|أصلي))",
-    ),
-    ("persona", 1.5, r"(?:من الآن فصاعدا|أنت الآن|تظاهر|تقمص|تصرف ك)"),
-    ("no_limits", 2, r"(?:بدون|دون|لا تخضع|بلا)[^.\n]{0,12}(?:قيود|رقابة|أخلاق|قواعد|حدود|فلاتر)"),
-    (
-        "+prompt_extraction",
-        4,
-        r"(?:اعرض|أظهر|اظهر|اكشف|كرر|اطبع|ما هي|أخبرني)[^.؟\n]{0,20}(?:تعليمات النظام|تعليماتك|"
-        r"موجه النظام|رسالة النظام|التعليمات السرية)",
+        r"\b(?:qual [èe]|quali sono|mostrami|dimmi|ripeti|rivela) (?:il tuo|le tue|"
+        r"i tuoi) (?:prompt|istruzioni)\b(?! (?:di|per|su)\b)",
     ),
 )
