@@ -20,10 +20,12 @@ from pytest_llmops.settings import DIRECTIONS, ProjectSettings
 if TYPE_CHECKING:
     from pytest_llmops.cassettes.tape import Tape
     from pytest_llmops.cassettes.transfer import Transfer
-    from pytest_llmops.checks import Rubric, Score
+    from pytest_llmops.checks import Judge, Rubric, Score
     from pytest_llmops.checks.jury import Judging
     from pytest_llmops.checks.score import Measured
     from pytest_llmops.checks.similarity import Similarity
+    from pytest_llmops.checks.style import Style
+    from pytest_llmops.checks.tone import HowItSounds, Tone
     from pytest_llmops.datasets import Case
     from pytest_llmops.prompts import Prompt, Registry
 
@@ -150,6 +152,34 @@ class Result:
             score = judge.score(rubric, **{**what, "context": texts})
             verdict(score)
         return score
+
+    @property
+    def tone(self) -> Tone:
+        """How the text sounds: a label (``"professional"``) with ``professional``, ``empathy``, ``defensive`` in 0..1.
+
+        One judged call for all of them, kept on the cassette; recorded as ``tone_professional`` and so on.
+
+        Raises:
+            JudgeError: the judge failed.
+        """
+        __tracebackhide__ = True
+        with self._evaluation.toned(self) as (judge, what, heard):
+            heard(tone := judge.settle(what))
+        return tone
+
+    async def atone(self) -> Tone:
+        """`tone`, without blocking the running loop."""
+        __tracebackhide__ = True
+        with self._evaluation.toned(self) as (judge, what, heard):
+            heard(tone := await judge.asettle(what))
+        return tone
+
+    @property
+    def style(self) -> Style:
+        """Length, readability, shouting and phrases of the text, offline (docs/metrics.md)."""
+        from pytest_llmops.checks.style import style
+
+        return style(self.text or "")
 
     def metric(self, name: str, expected: Any = None) -> Measured:
         """Measure by a metric that needs no model, 0..1, and record it (docs/metrics.md).
@@ -405,6 +435,41 @@ class Evaluation:
         except JudgeError as error:
             self._unjudged(rubric, suffix, str(error))
             raise
+
+    @contextlib.contextmanager
+    def toned(self, result: Result) -> Iterator[tuple[Judge, HowItSounds, Callable[[Tone], None]]]:
+        """The judge, what it is asked about a result's tone, and what takes down its answer."""
+        __tracebackhide__ = True
+        from pytest_llmops.checks.tone import SCALES, HowItSounds
+
+        judge, text = self.judge().lead, result.text
+        measured: dict[str, Measurement] = {}
+
+        def failed(reason: str) -> None:
+            for name, direction in SCALES.items():
+                measured[name] = Measurement(status="error", reason=reason, source="judge", direction=direction)
+
+        def heard(tone: Tone) -> None:
+            for name, direction in SCALES.items():
+                measured[name] = Measurement(
+                    value=getattr(tone, name),
+                    reason=f"{tone}: {tone.reason}",
+                    source="judge",
+                    direction=direction,
+                    definition=tone.definition,
+                )
+
+        try:
+            if text is None:
+                raise JudgeError("tone: there is no text to judge: the run returned no str, and no call answered.")
+            asked = self.case.input if self.case else None
+            yield judge, HowItSounds(judge.model, text, input=asked), heard
+        except JudgeError as error:
+            failed(str(error))
+            raise
+        finally:
+            for name, measurement in measured.items():
+                self.measurements[f"tone_{name}{result._suffix}"] = measurement
 
     def _unjudged(self, rubric: Rubric, suffix: str, reason: str) -> None:
         self.measurements[rubric.name + suffix] = Measurement(

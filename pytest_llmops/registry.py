@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from pytest_llmops.exchange import Role
 
@@ -13,6 +14,9 @@ MetricKind = Literal["score", "pass", "rate", "latency", "cost", "count"]
 
 current_role: ContextVar[Role] = ContextVar("pytest_llmops_role", default="app")
 """Set to ``judge`` around a judge's own calls, so that its cost and tokens never count as the application's."""
+
+session_judge: list[Callable[[], Any]] = []
+"""Makes the judge of the running pytest session (the innermost's last), for what is called without a fixture."""
 
 RELATIVE_KINDS: frozenset[MetricKind] = frozenset({"latency", "cost", "count"})
 """Kinds compared as ratios of geometric means."""

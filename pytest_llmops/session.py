@@ -27,6 +27,7 @@ from pytest_llmops.evaluation import Evaluation
 from pytest_llmops.marker import MarkerSpec, Trial, parse
 from pytest_llmops.options import MARKER
 from pytest_llmops.records import CassetteUse, Measurement, Outcome, TestRecord, to_json
+from pytest_llmops.registry import session_judge
 
 if TYPE_CHECKING:
     from pytest_llmops.checks.jury import Judging
@@ -59,6 +60,7 @@ class ItemSession:
         self._configuration = configuration
         self._running: dict[str, _Running] = {}
         self._judge: Judging | None = None
+        session_judge.append(self._make_judge)
         self._registries: dict[Path, Registry] = {}
         self._placeholders: list[str] = []
         project = configuration.project
@@ -77,6 +79,7 @@ class ItemSession:
 
     def pytest_unconfigure(self) -> None:
         """Give the HTTP clients back."""
+        session_judge.remove(self._make_judge)
         self._undo()
 
     def _undo(self) -> None:
@@ -457,14 +460,3 @@ def trials_of(metafunc: pytest.Metafunc, trials: int | None) -> list[Trial] | No
         raise pytest.Collector.CollectError(f"{metafunc.definition.nodeid}: {error}") from None
     naming.remember_cases(metafunc, [case.id for case in cases])
     return [Trial(case, i, count) for case in cases for i in range(count)]
-
-
-def explain_score(op: str, left: object, right: object) -> list[str]:
-    """The lines of a failed comparison with a judge's score."""
-    from pytest_llmops.checks import Score
-
-    score = left if isinstance(left, Score) else right
-    assert isinstance(score, Score)
-    lines = [f"{left!r} {op} {right!r}", f"{score.criterion}, judged by {score.model}: {score.reason}"]
-    lines += [f"  quoted: {quote}" for quote in score.evidence]
-    return [*lines, "the judged text:", *textwrap.indent(textwrap.shorten(score.text, 1500), "  ").splitlines()]

@@ -87,6 +87,35 @@ def build(
         expected: what it should have said.
         context: what it may draw on.
     """
+    form = _FORMS[rubric.form].format(lowest=rubric.lowest, highest=rubric.highest)
+    schema = _schema(rubric) if rubric.form == "levels" else None
+    given = {"input": input, "expected": expected, "context": context}
+    return compose(rubric.text(), form, schema, key=key, text=text, **given)  # type: ignore[arg-type]
+
+
+def compose(
+    criterion: str,
+    form: str,
+    schema: dict[str, Any] | None,
+    *,
+    key: str,
+    text: str,
+    input: object = None,
+    expected: object = None,
+    context: Sequence[str] = (),
+) -> Prompt:
+    """A prompt on one answer.
+
+    Args:
+        criterion: what to judge by, with its scale.
+        form: how to hand in the verdict.
+        schema: of the verdict; None: plain text.
+        key: the call's key, a hash over everything given here.
+        text: the answer.
+        input: what it answers.
+        expected: what it should have said.
+        context: what it may draw on.
+    """
     parts = [("input", input), ("expected", expected)] if expected is not None else [("input", input)]
     parts += [("context", one) for one in context]
     shown = [(name, as_text(value)) for name, value in parts if value is not None] + [("answer", text)]
@@ -95,11 +124,10 @@ def build(
     blocks = [_block(name, value, mark, limits[name]) for name, value in shown]
     if not text.strip():
         blocks.insert(0, _EMPTY)
-    form = _FORMS[rubric.form].format(lowest=rubric.lowest, highest=rubric.highest)
     return Prompt(
-        system=_SYSTEM.format(mark=mark, rubric=rubric.text(), form=form),
+        system=_SYSTEM.format(mark=mark, rubric=criterion, form=form),
         user="\n\n".join([*blocks, _CLOSING.format(mark=mark)]),
-        schema=_schema(rubric) if rubric.form == "levels" else None,
+        schema=schema,
     )
 
 

@@ -146,3 +146,48 @@ def test_a_metric_that_misses_something_is_one_clear_message(judged, env):
     assert run.outcomes == {"failed": 2}, run.out
     run.match("*the metric 'bleu' needs an expected text*")
     run.no_match("*metrics.py:*")
+
+
+def test_tone_lies_on_the_cassette_inside_a_test_and_works_without_one(judged, standin, env):
+    tone = {"reason": "Kind.", "professional": 5, "empathy": 3, "defensive": 1, "label": "friendly"}
+    standin.script(lambda request: json.dumps(tone) if is_judged(request) else None)
+    judged.file(
+        "test_it.py",
+        """
+        import pytest
+        from app import answer
+        from pytest_llmops import EvaluationMetrics
+
+        @pytest.mark.llm_eval
+        def test_it(llm_eval):
+            result = llm_eval.run(answer, "GOOD day")
+            assert result.tone == "friendly"
+            assert (result.tone.professional, result.tone.empathy, result.tone.defensive) == (1.0, 0.5, 0.0)
+            assert result.style.words == 3
+            assert EvaluationMetrics.analyze("Another text.").empathy_score == 0.5
+        """,
+    )
+    run = judged.run("--llm-json=run.json", env=env)
+    assert run.outcomes == {"passed": 1}, run.out
+    assert len(standin.requests) == 3
+    measured = run.record["tests"][0]["measurements"]
+    assert measured["tone_empathy"]["value"] == 0.5
+    assert (measured["tone_defensive"]["direction"], measured["tone_defensive"]["value"]) == ("lower", 0.0)
+    assert [call["role"] for call in run.record["tests"][0]["calls"]] == ["app", "judge", "judge"]
+    assert judged.run("--llm-record=none", env=without_keys(env)).outcomes == {"passed": 1}
+    assert len(standin.requests) == 3
+
+    script = "from pytest_llmops import EvaluationMetrics as E; print(E.analyze('Hi.').tone)"
+    assert judged.python("-c", script, env=env).out == "friendly\n"
+    assert len(standin.requests) == 4
+
+
+def test_a_tone_that_cannot_be_told_is_an_error(judged, standin, env):
+    standin.script(lambda request: "Sounds nice." if is_judged(request) else None)
+    told = TEST.replace(', measure=["helpfulness"]', "").replace("llm_eval.run", "assert llm_eval.run")
+    judged.file("test_it.py", told.replace("case.input)", "case.input).tone"))
+    run = judged.run("--llm-json=run.json", env=env)
+    assert run.returncode == 1
+    run.match("*gave no verdict on 'tone': its answer is no whole JSON*")
+    for test in run.record["tests"]:
+        assert test["measurements"]["tone_empathy"]["status"] == "error"

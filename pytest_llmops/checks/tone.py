@@ -1,0 +1,181 @@
+"""How an answer sounds: one judged call gives a label and three scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from pytest_llmops.checks import judge_prompt
+from pytest_llmops.checks.builtin_rubrics import BUILTIN
+from pytest_llmops.checks.judge import DEFAULT_JUDGE, Judge
+from pytest_llmops.checks.judge_prompt import PROMPT_VERSION, Prompt
+from pytest_llmops.checks.judge_verdict import shortened, validated
+from pytest_llmops.checks.question import Question, short_hash
+from pytest_llmops.checks.style import Style, style
+from pytest_llmops.errors import SettingsError
+from pytest_llmops.registry import Direction, session_judge
+
+Label = Literal[
+    "professional", "friendly", "empathetic", "neutral", "casual", "apologetic", "defensive", "dismissive", "hostile"
+]
+LABELS: tuple[Label, ...] = get_args(Label)
+
+SCALES: dict[str, Direction] = {"professional": "higher", "empathy": "higher", "defensive": "lower"}
+"""What is scored, and which way is better."""
+
+_RUBRICS = {"professional": "tone", "empathy": "empathy", "defensive": "defensiveness"}
+_FORM = """\
+First give the reason, then the levels, then the label.
+- reason: one to three sentences, in English, that name what in the answer sounds so.
+- professional, empathy, defensive: for each scale the whole number whose description fits best.
+- label: the one word that names the tone as a whole: {labels}."""
+
+
+class Tone(str):
+    """The label of a tone, with its scores.
+
+    Args:
+        label: one of `LABELS`.
+        professional: 0..1.
+        empathy: 0..1.
+        defensive: 0..1; high is bad.
+        reason: the judge's words, in English.
+        model: the judge.
+        definition: hash of judge model and scales.
+    """
+
+    professional: float
+    empathy: float
+    defensive: float
+    reason: str
+    model: str
+    definition: str
+
+    def __new__(cls, label: str, **fields: Any) -> Tone:  # noqa: D102 - the class says it
+        tone = super().__new__(cls, label)
+        vars(tone).update(fields)
+        return tone
+
+    def __getnewargs_ex__(self) -> tuple[tuple[str], dict[str, Any]]:
+        return (str(self),), dict(vars(self))
+
+    @property
+    def label(self) -> str:
+        """The label as a plain str."""
+        return str(self)
+
+
+_Level = Annotated[int, Field(strict=True, ge=1, le=5)]
+
+
+class _Verdict(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+    professional: _Level
+    empathy: _Level
+    defensive: _Level
+    label: Label
+
+
+class HowItSounds(Question[Tone]):
+    """Asks for the tone of a text.
+
+    Args:
+        model: the judge.
+        text: what is judged.
+        input: what it answers, for the empathy.
+    """
+
+    def __init__(self, model: str, text: str, *, input: object = None) -> None:
+        if not isinstance(text, str):
+            raise SettingsError(f"the tone is that of a str, got {shortened(text)} ({type(text).__name__}).")
+        self.text, self.input = text, input
+        self.definition = short_hash([PROMPT_VERSION, model, _criterion(), _FORM, LABELS], 6)
+        super().__init__(model, "tone", [self.definition, text, None if input is None else judge_prompt.as_text(input)])
+
+    def prompt(self) -> Prompt:
+        """The texts that are sent."""
+        form = _FORM.format(labels=", ".join(LABELS))
+        return judge_prompt.compose(_criterion(), form, _schema(), key=self.key, text=self.text, input=self.input)
+
+    def understood(self, answer: object) -> Tone:
+        """The tone that the judge hears."""
+        verdict = validated(answer, _Verdict)
+        return Tone(
+            verdict.label,
+            **{name: (getattr(verdict, name) - 1) / 4 for name in SCALES},
+            reason=verdict.reason,
+            model=self.model,
+            definition=self.definition,
+        )
+
+
+def _criterion() -> str:
+    lines = ["Criterion: How does the answer sound to the person addressed? Judge it on three scales."]
+    for name, rubric in _RUBRICS.items():
+        lines += [f"Scale {name}, whole numbers from 1 to 5. {BUILTIN[rubric].question}"]
+        lines += [f"  {level}: {text}" for level, text in sorted(BUILTIN[rubric].levels.items())]
+    return "\n".join(lines)
+
+
+def _schema() -> dict[str, Any]:
+    level = {"type": "integer", "enum": [1, 2, 3, 4, 5]}
+    properties = {
+        "reason": {"type": "string", "description": "Why, in English, one to three sentences."},
+        **dict.fromkeys(SCALES, level),
+        "label": {"type": "string", "enum": list(LABELS)},
+    }
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationMetrics:
+    """Tone and style of a text.
+
+    Args:
+        tone: the label, with its reason.
+        professional_score: 0..1.
+        empathy_score: 0..1.
+        defensive_score: 0..1; high is bad.
+        style: length, readability and the like.
+    """
+
+    tone: Tone
+    professional_score: float
+    empathy_score: float
+    defensive_score: float
+    style: Style
+
+    @staticmethod
+    def analyze(text: str, *, input: object = None, judge: Judge | None = None) -> EvaluationMetrics:
+        """Analyze a text; inside a marked test its judged call lies on the test's cassette.
+
+        Args:
+            text: what is judged.
+            input: what it answers.
+            judge: default the session's, or outside of pytest ``PYTEST_LLM_JUDGE``.
+
+        Raises:
+            JudgeError: the judge failed.
+        """
+        __tracebackhide__ = True
+        judge = judge or _judge()
+        tone = judge.settle(HowItSounds(judge.model, text, input=input))
+        return EvaluationMetrics(tone, tone.professional, tone.empathy, tone.defensive, style(text))
+
+
+def _judge() -> Judge:
+    import os
+
+    if session_judge:
+        lead: Judge = session_judge[-1]().lead
+        return lead
+    return Judge(os.environ.get("PYTEST_LLM_JUDGE") or DEFAULT_JUDGE)
