@@ -53,7 +53,7 @@ INJECTIONS: tuple[tuple[str, float, str], ...] = (
     (
         "+prompt_extraction",
         4,
-        r"\bwhat (?:were|are|was) (?:you|your) (?:told|instructed|instructions|given|prompted)|"
+        r"\bwhat (?:were|are|was) (?:you|your) (?:told|instructed|given|prompted)|"
         r"\bignore\b.{0,40}\bprompt leak",
     ),
     (

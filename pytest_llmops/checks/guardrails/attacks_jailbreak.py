@@ -102,8 +102,10 @@ JAILBREAKS: tuple[tuple[str, float, str], ...] = (
     (
         "authority",
         2,
-        r"\b(?:as|i am|i'm|this is) (?:your|the|an?) (?:\w+ )?(?:developer|creator|"
-        r"admin(?:istrator)?|programmer|openai \w+)\b|"
+        r"\b(?:as|i am|i'm|this is) (?:your (?:\w+ )?(?:developer|creator|admin(?:istrator)?|"
+        r"programmer)|an? openai \w+|the (?:\w+ )?"
+        r"(?:developer|creator|admin(?:istrator)?|programmer|owner) of (?:this|"
+        r"the) (?:\w+ )?(?:bot|ai|model|assistant|system))\b|"
         r"\b(?:the|this) user is (?:an? |the )?(?:\w+ )?(?:admin|developer|authori[sz]ed|verified|owner)",
     ),
     ("do_anything_now", 4, r"\b(?:do|say|be)\W{1,3}anything now\b"),
