@@ -32,8 +32,8 @@ GRACE_S = 2.0
 """How long bodies under way may take to end when the run is stopped."""
 ATTEMPTS = 3
 """At a test that fails over a 429; those that overlap are the cause, so it is no failure of its own."""
-_NEVER_S = 3600.0
-_BEAT_S = 0.2
+_BEAT_S = 0.5
+"""The main thread wakes that often: bodies that begin meanwhile may have less time left, and Windows has Ctrl-C."""
 
 
 class Window:
@@ -256,10 +256,14 @@ class Window:
     def _enqueue(self, attempt: Attempt, context: Context) -> None:
         with self._changed:
             self._waiting.append((attempt, context))
-            if self._threads < min(self.slots.maximum, self._running + len(self._waiting)):
-                self._threads += 1
-                threading.Thread(target=self._work, name=f"llmops-{self._threads}", daemon=True).start()
+            self._staff()
             self._changed.notify_all()
+
+    def _staff(self) -> None:
+        """Start as many threads as there are bodies for them."""
+        while self._threads < min(self.slots.maximum, self._running + len(self._waiting)):
+            self._threads += 1
+            threading.Thread(target=self._work, name=f"llmops-{self._threads}", daemon=True).start()
 
     def _work(self) -> None:
         while (taken := self._take()) is not None:
@@ -319,8 +323,8 @@ class Window:
     def _expire(self) -> float:
         """Give up bodies that take too long; the seconds until the next one might."""
         if not self._timed:
-            return _NEVER_S
-        now, left = time.perf_counter(), _NEVER_S
+            return _BEAT_S
+        now, left = time.perf_counter(), _BEAT_S
         for attempt in list(self._attempts.values()):
             if attempt.timeout is not None and attempt.started is not None and not attempt.done:
                 remaining = attempt.started[1] + attempt.timeout - now
@@ -328,7 +332,7 @@ class Window:
                     self._give_up(attempt, message(attempt.timeout))
                 else:
                     left = min(left, remaining)
-        return min(left, _BEAT_S)  # a body that begins meanwhile may be the next
+        return left
 
     def _give_up(self, attempt: Attempt, why: str) -> None:
         """Stop waiting for a body. Its thread cannot be ended; it makes no more calls, and ends with the process."""
@@ -341,6 +345,7 @@ class Window:
         attempt.error = pytest.fail.Exception(f"{why}; it was at\n{stack}" if stack else why, pytrace=False)
         self._finish(attempt)
         self._threads -= 1
+        self._staff()
         if attempt.pending is not None:
             attempt.pending.cancel()
 

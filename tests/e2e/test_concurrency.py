@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Project, Run
-from tests.standin import Reply, StandIn, ToolCall
+from tests.standin import Reply, StandIn
+from tests.standin_judge import GullibleJudge
 
 SUITE = Path(__file__).parent / "equivalence"
 MODULES = sorted(path.stem.removeprefix("suite_") for path in SUITE.glob("suite_*.py") if path.stem != "suite_conftest")
@@ -325,6 +326,13 @@ def test_x_stops_at_the_first_failure_in_order(project: Project) -> None:
     assert lines(project, "torn_down.txt") >= begun
 
 
+def test_x_stops_all_workers(project: Project) -> None:
+    project.file("test_stopping.py", STOPPING)
+    run = concurrent(project, "--llm-concurrency=4", "-x", n=2)
+    assert run.returncode == 2
+    run.match("*stopping after 1 failures*")
+
+
 def test_maxfail_counts_in_order(project: Project) -> None:
     project.file("test_stopping.py", STOPPING)
     run = concurrent(project, "--llm-concurrency=4", "--maxfail=2")
@@ -439,6 +447,24 @@ def test_timeout_fails_a_test_that_takes_too_long(project: Project, concurrency:
     run.match("* 4 failed, 2 passed in *")
     for name in ("slow", "slow_async", "slow_alone", "slow_async_alone"):
         run.match(f"FAILED test_slow.py::test_{name} - Failed: Timeout: the test took longer than 0.5 s*")
+
+
+def test_bodies_given_up_leave_their_slots_to_others(project: Project) -> None:
+    project.file(
+        "test_stuck.py",
+        """
+        import time
+        import pytest
+
+        @pytest.mark.llm_eval
+        @pytest.mark.parametrize("n", range(12))
+        def test_one(n):
+            time.sleep(30 if n % 3 == 0 else 0.01)
+        """,
+    )
+    begun = time.monotonic()
+    concurrent(project, "--llm-concurrency=2", "--llm-timeout=0.5").match("* 4 failed, 8 passed in *")
+    assert time.monotonic() - begun < 20
 
 
 def test_a_test_given_up_makes_no_more_calls(project: Project, standin: StandIn) -> None:
@@ -655,21 +681,14 @@ def test_a_thread_from_outside_of_the_tests_cannot_call_for_one(project: Project
 
 def test_judges_run_beside_each_other(project: Project) -> None:
     """A body's ``measure`` belongs to it: a judge's latency is waited for in the threads, too."""
+    project.file("test_asking.py", ASKING.replace("llm_eval\n", 'llm_eval(measure=["helpfulness"])\n'))
+    judge = GullibleJudge()
     with StandIn(latency_s=0.4) as slow:
-        slow.script(Reply(tool_calls=[ToolCall("verdict", {"reason": "It does.", "score": 5})]))
-        project.file("test_asking.py", ASKING.replace("llm_eval\n", 'llm_eval(measure=["helpfulness"])\n'))
+        slow.script(lambda request: judge(request) if len(request["messages"]) > 1 else None)
+        env = {"STANDIN_URL": slow.url, "OPENAI_BASE_URL": slow.url + "/v1", "OPENAI_API_KEY": "placeholder"}
         run = project.run(
-            *PLUGINS,
-            "--llm-record=live",
-            "--llm-concurrency=8",
-            "--llm-judge=openai:gpt-4o-mini",
-            env={
-                **ALONE,
-                "STANDIN_URL": slow.url,
-                "OPENAI_BASE_URL": slow.url + "/v1",
-                "OPENAI_API_KEY": "placeholder",
-            },
+            *PLUGINS, "--llm-record=live", "--llm-concurrency=8", "--llm-judge=openai:gpt-4o-mini", env=ALONE | env
         )
-    assert "8 passed" in run.out or "8 failed" in run.out
-    assert len(slow.requests) >= 16
-    assert slow.peak_in_flight >= 6
+        run.match("* 8 passed in *")
+        assert len(slow.requests) == 16
+        assert slow.peak_in_flight >= 6
