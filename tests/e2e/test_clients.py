@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Project, Run
-from tests.e2e.traffic import CLIENTS, SCENARIOS, perform, provider
+from tests.e2e.traffic import CLIENTS, MISSING, SCENARIOS, perform, provider
 from tests.standin import StandIn
 
 MATRIX = """
@@ -77,6 +77,12 @@ def test_the_matrix_records_and_replays(matrix: Both) -> None:
     assert matrix.replay.outcomes == matrix.recording.outcomes, matrix.replay.out[-3000:]
     assert matrix.requests == len(CLIENTS) * len(SCENARIOS)
     assert matrix.requests_on_replay == 0
+
+
+@pytest.mark.parametrize("coding", MISSING)
+def test_every_content_coding_is_tried(coding: str) -> None:
+    if MISSING[coding]:
+        pytest.skip(f"{coding} is not tried: {' and '.join(MISSING[coding])} not installed")
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)

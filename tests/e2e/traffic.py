@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import gzip
+import importlib.util
 import json
 import zlib
 from collections.abc import Awaitable, Callable
@@ -49,6 +50,13 @@ class Ask:
     @property
     def headers(self) -> dict[str, str]:
         return {"content-type": self.content_type, "authorization": "Bearer test-key"} if self.payload else {}
+
+
+def _installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # its parent package
+        return False
 
 
 TOOLS = [{"type": "function", "function": {"name": "look_up", "parameters": {"type": "object"}}}]
@@ -111,6 +119,12 @@ SCENARIOS: dict[str, Ask] = {
     "timeout": Ask("slow", timeout=0.15),
     "timeout in stream": Ask("stalls", fields=STREAM, stream=True, timeout=0.15),
 }
+
+NEEDS = {"br": ("brotli",), "zstd": ("zstandard", "backports.zstd")}
+"""What clients decode these with: httpx with one, urllib3, httpx2 and aiohttp with the other."""
+
+MISSING = {name: [m for m in modules if not _installed(m)] for name, modules in NEEDS.items()}
+SCENARIOS = {name: ask for name, ask in SCENARIOS.items() if not MISSING.get(name)}
 
 _PACKED = {"gzip": gzip.compress(ANSWER, mtime=0), "deflate": zlib.compress(ANSWER), "unknown": b"\x01\x02" + ANSWER}
 
