@@ -13,9 +13,10 @@ from pytest_llmops import providers
 from pytest_llmops.cassettes import scope
 from pytest_llmops.errors import JudgeError, SettingsError, did_you_mean
 from pytest_llmops.exchange import Exchange
-from pytest_llmops.records import Call, Measurement, ToolCall
+from pytest_llmops.records import Call, Measurement
 from pytest_llmops.registry import BUILTIN_METRICS, Direction
 from pytest_llmops.settings import DIRECTIONS, ProjectSettings
+from pytest_llmops.tools import ToolCalls
 
 if TYPE_CHECKING:
     from pytest_llmops.cassettes.tape import Tape
@@ -107,9 +108,9 @@ class Result:
         return next((call.ttft_ms for call in self.calls if call.ttft_ms is not None), None)
 
     @property
-    def tool_calls(self) -> list[ToolCall]:
-        """The tools the model asked for, over all calls."""
-        return [tool for call in self.calls for tool in call.tool_calls]
+    def tool_calls(self) -> ToolCalls:
+        """The tools the model asked for, over all calls: a list with ``called``, ``exact``, ``unordered`` and more."""
+        return ToolCalls(tool for call in self.calls for tool in call.tool_calls)
 
     @property
     def refused(self) -> bool:
