@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from xml.etree import ElementTree
 
 import pytest
 
-from tests.e2e.user import speaking_to, write_app
+from tests.e2e.user import assert_no_traceback, speaking_to, write_app
 
 TEST = """
     import os
@@ -71,3 +72,71 @@ def test_the_same_verdicts_from_pytest_workers_merged_shards_and_compare(suite, 
     twice = suite.command("merge", "part1.json", "whole.json", "-o", "merged.json")
     assert twice.returncode == 2
     assert "part1.json and whole.json overlap: both ran test_it.py::test_it[c0]" in twice.out
+
+
+def properties(file):
+    cases = ElementTree.parse(file).getroot().iter("testcase")
+    return {case.get("name"): {p.get("name"): p.get("value") for p in case.iter("property")} for case in cases}
+
+
+@pytest.mark.parametrize("n", [None, 2])
+def test_junit_has_what_was_measured(suite, standin, n):
+    env = speaking_to(standin)
+    suite.run("--junitxml=junit.xml", "--llm-record=none", env=env, n=n)
+    found = properties(suite.path / "junit.xml")
+    assert len(found) == 24
+    one = found["test_it[c3-trial1]"]
+    assert one["llmops.case"] == "test_it.py::test_it[c3]"
+    assert (one["llmops.trial"], one["llmops.metric.pass"], one["llmops.models"]) == ("1", "1", "gpt-4o-mini")
+    assert float(one["llmops.metric.brevity"]) > 0
+    suite.run("--junitxml=junit.xml", "--llm-record=none", "--llm-junit-properties=false", env=env, n=n)
+    assert set(map(len, properties(suite.path / "junit.xml").values())) == {0}
+
+
+def test_a_report_that_cannot_be_written_keeps_no_other_from_it(suite, standin):
+    env = speaking_to(standin)
+    suite.file("taken", "a file where a folder is wanted")
+    run = suite.run(
+        *(BASELINE, "--llm-record=none", "--llm-json=taken/run.json"),
+        *("--llm-html=report.html", "--llm-ctrf=out/ctrf.json"),
+        env=env,
+    )
+    assert run.returncode == 1
+    assert run.outcomes == {"passed": 24}  # a made-up failure is no test
+    run.match("FAILED llm-json - taken/run.json: the run record cannot be written: *")
+    assert_no_traceback(run)
+    assert "24 trials" in suite.read("report.html")
+    results = json.loads(suite.read("out/ctrf.json"))["results"]
+    assert results["summary"]["passed"] == 24 + 2  # the gated metrics, too
+
+
+def test_a_page_of_a_merged_run_is_compared_on_request(suite, standin):
+    for number, picked in ((1, "c0 or c2"), (2, "not (c0 or c2)")):
+        suite.run(
+            *("--llm-record=live", f"--llm-json={number}.json", f"-k={picked}", f"--llm-shard={number}/2"),
+            env=speaking_to(standin),
+        )
+    suite.command("merge", "1.json", "2.json", "-o", "whole.json")
+    made = suite.command("report", "whole.json", "-o", "plain.html")
+    assert made.out.startswith("wrote plain.html, ")
+    assert "not compared with a baseline" in suite.read("plain.html")
+    suite.command("report", "whole.json", "-o", "compared.html", "--baseline", "base.json")
+    assert "Against base.json" in suite.read("compared.html")
+
+
+def test_a_shard_without_any_evaluation_has_its_record(suite, standin):
+    suite.file("test_other.py", "def test_other(): pass")
+    arguments = ("test_other.py", "--llm-json=run.json")
+    none = suite.run(*arguments, env=speaking_to(standin))
+    assert none.record is None
+    empty = suite.run(*arguments, "--llm-shard=2/2", env=speaking_to(standin))
+    assert empty.returncode == 0
+    assert (empty.record["shard"], empty.record["tests"]) == ([2, 2], [])
+
+
+def test_answers_that_cannot_be_read_are_said_and_stop_nothing(suite, standin):
+    (suite.path / "base.answers.jsonl.gz").write_bytes(b"cut")
+    run = suite.run(BASELINE, "--llm-record=none", "--llm-html=report.html", env=speaking_to(standin))
+    assert run.returncode == 0, run.out
+    run.match("llmops: *base.answers.jsonl.gz: the baseline's answers cannot be read: *")
+    assert "Gate passed" in suite.read("report.html")

@@ -109,9 +109,10 @@ function select(one) {
 
 function mark() {
   for (const entry of byId('list').children) {
-    const current = entry.case === shown.case;
-    entry.firstChild.setAttribute('aria-current', String(current));
-    if (current) entry.scrollIntoView({block: 'nearest'});
+    const current = String(entry.case === shown.case);
+    if (entry.firstChild.ariaCurrent === current) continue;
+    entry.firstChild.ariaCurrent = current;
+    if (current === 'true') entry.scrollIntoView({block: 'nearest'});
   }
 }
 

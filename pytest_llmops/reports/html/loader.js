@@ -4,7 +4,8 @@
 
 /** Unpack the run, then start the scripts that came with it; the page's policy has their hashes. */
 async function load() {
-  const stream = new Blob([decoded(document.getElementById('data').textContent.trim())]).stream().pipeThrough(new DecompressionStream('gzip'));
+  const packed = new Blob([decoded(document.getElementById('data').textContent.trim())]);
+  const stream = packed.stream().pipeThrough(new DecompressionStream('gzip'));
   const [scripts, shapes, body] = JSON.parse(await new Response(stream).text());
   window.llmopsRun = unfolded(shapes, body);
   for (const textContent of scripts) document.head.append(Object.assign(document.createElement('script'), {textContent}));

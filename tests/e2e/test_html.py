@@ -1,0 +1,217 @@
+"""The HTML report, opened in a browser as a reader does."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from bench import made_up_run
+from pytest_llmops.compare import summarize
+from pytest_llmops.records import Call, Measurement, ToolCall
+from pytest_llmops.reports import html
+from tests.e2e.user import speaking_to, write_app
+from tests.unit.made_up import run, trial
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no chromium on this machine (Debian: apt-get install chromium)"
+)
+
+HOSTILE = '<script>window.pwned = 1</script><img src="http://127.0.0.1:9/x" onerror="window.pwned = 1">{{ 7 * 7 }}'
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[sync_api.Browser]:
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Reader:
+    """A page, and everything it did that a report must not do."""
+
+    page: sync_api.Page
+    noises: list[str] = field(default_factory=list)
+
+    def open(self, file: Path) -> None:
+        self.page.goto(file.as_uri())
+        self.page.wait_for_selector("html[data-ready]", timeout=20_000)
+
+    def names(self) -> list[str]:
+        return self.page.locator("#list .name").all_inner_texts()
+
+    def detail(self) -> str:
+        return self.page.locator("#detail").inner_text()
+
+
+@pytest.fixture
+def reader(chromium: sync_api.Browser) -> Iterator[Reader]:
+    page = chromium.new_page(viewport={"width": 1200, "height": 900})
+    reader = Reader(page)
+    page.on("console", lambda message: reader.noises.append(f"console: {message.text}"))
+    page.on("pageerror", lambda error: reader.noises.append(f"error: {error}"))
+    page.on("request", lambda asked: asked.url.startswith("file:") or reader.noises.append(f"request: {asked.url}"))
+    page.on("dialog", lambda dialog: reader.noises.append(f"dialog: {dialog.message}"))
+    yield reader
+    page.wait_for_timeout(50)
+    assert reader.noises == []
+    assert page.evaluate("window.pwned") is None
+    page.close()
+
+
+TEST = """
+    import os
+    import pytest
+    from app import ask
+
+    @pytest.mark.llm_eval(dataset="cases.jsonl", trials=2)
+    def test_it(llm_eval, llm_case):
+        result = llm_eval.run(ask, llm_case.input + os.environ.get("MORE", ""))
+        llm_eval.record("brevity", 1 / len(result.text))
+        assert llm_case.id != "c7" or not os.environ.get("MORE"), "c7 cannot be told more"
+"""
+
+
+@pytest.fixture
+def report(project, standin):
+    """The report of a run that failed its gate, made as a user makes it."""
+    write_app(project)
+    project.file("test_it.py", TEST)
+    project.file("pyproject.toml", "[tool.pytest-llmops.metrics.brevity]\ngate = true\ntolerance = 0.0001\n")
+    lines = [
+        f'{{"id": "c{i}", "input": "question {i} of the {"first" if i < 6 else "second"} half"}}' for i in range(12)
+    ]
+    project.file("cases.jsonl", "\n".join(lines))
+    arguments = ("--llm-baseline=base.json", "--llm-record=live", "--llm-json=run.json")
+    made = project.run(*arguments, "--llm-update-baseline", env=speaking_to(standin))
+    assert made.returncode == 0, made.out
+    assert (project.path / "base.answers.jsonl.gz").exists()
+    more = f" with much more {HOSTILE}"
+    failed = project.run(*arguments, "--llm-html=out/report.html", env=speaking_to(standin, MORE=more))
+    assert failed.returncode == 1
+    return project
+
+
+def test_a_reader_finds_the_verdict_and_what_changed(report, reader):
+    reader.open(report.path / "out" / "report.html")
+    page = reader.page
+    assert page.locator("h1").inner_text() == "Gate failed: brevity"
+    assert page.locator("table.verdicts tr.gates", has_text="brevity").locator(".verdict").inner_text() == "regressed"
+    assert page.locator("#count").inner_text() == "12 of 12 cases"
+    assert page.locator("figure.chart canvas").count() >= 2
+
+    page.keyboard.press("/")
+    page.keyboard.type("SECOND half")
+    sync_api.expect(page.locator("#count")).to_have_text("6 of 12 cases")
+    assert reader.names() == [f"test_it[c{i}]" for i in (10, 11, 6, 7, 8, 9)]
+    page.select_option("#outcome", "failed")
+    assert reader.names() == ["test_it[c7]"]
+    assert "c7 cannot be told more" in reader.detail()
+    assert "question 7 of the second half" in reader.detail()
+    assert page.locator("#detail ins").all_inner_texts() == [f" with much more {HOSTILE}"]
+    assert page.locator("#detail del").count() == 0
+    page.locator("#diff").click()
+    assert page.locator("#detail ins").count() == 0
+    assert page.locator("#detail pre.text").nth(2).inner_text().endswith(HOSTILE)
+    scores = page.locator("#detail table.scores")
+    assert "was 100.0%" in scores.locator("tr", has_text="pass").inner_text()
+    call = page.locator("details.call").first
+    assert "gpt-4o-mini" in call.inner_text()
+    assert "tokens" in call.inner_text()
+    call.locator("summary").click()
+    assert HOSTILE in call.inner_text()
+
+    page.keyboard.press("Escape")
+    assert page.locator("#count").inner_text() == "12 of 12 cases"
+    first = reader.names()
+    page.locator("#list button").first.click()
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("k")
+    assert page.locator("#list [aria-current=true] .name").inner_text() == first[1]
+    page.keyboard.press("n")
+    assert page.locator(".tabs [aria-pressed=true]").inner_text() == "trial 1"
+    back = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.keyboard.press("t")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != back
+
+
+def test_the_command_makes_the_same_page_of_a_record(report, reader):
+    done = report.command("report", "run.json", "-o", "again.html")
+    assert done.returncode == 0, done.out
+    reader.open(report.path / "again.html")
+    assert reader.page.locator("h1").inner_text() == "Gate failed: brevity"
+    assert "with much more" in reader.page.locator("#detail ins").first.inner_text()
+
+
+def test_nothing_a_model_wrote_is_run_or_fetched(reader, tmp_path):
+    call = Call(
+        provider=HOSTILE,
+        api="x",
+        model=HOSTILE,
+        text=HOSTILE,
+        error=HOSTILE,
+        finish_reason=HOSTILE,
+        request={"messages": [{"role": HOSTILE, "content": [{"type": "text", "text": HOSTILE}]}], "system": HOSTILE},
+        tool_calls=[ToolCall(name=HOSTILE, arguments={"__proto__": HOSTILE, HOSTILE: HOSTILE})],
+    )
+    test = trial(
+        f"test_app.py::test_x[{HOSTILE}]",
+        {HOSTILE: Measurement(value=1, reason=HOSTILE, unit=HOSTILE)},
+        outcome="failed",
+        error=HOSTILE,
+        input={"__proto__": HOSTILE},
+        output="</script>" + HOSTILE + "\ud800\u202e",
+        calls=[call],
+        tags=[HOSTILE],
+    )
+    page = tmp_path / "page.html"
+    made = html.render(run([test], metrics=summarize([test])), answers={test.case: [HOSTILE]})
+    page.write_text(made, encoding="utf-8")
+    reader.open(page)
+    for summary in reader.page.locator("summary").all():
+        summary.click()
+    assert HOSTILE in reader.detail()
+    assert reader.page.locator("#detail script, #detail img, #list script, #list img").count() == 0
+    assert reader.page.locator("script").count() == 2 + 3  # the data, the loader, and what it unpacked
+
+
+def test_a_thousand_cases_are_usable_in_a_second(reader, tmp_path):
+    now, stored, answers = made_up_run.compared(1000)
+    html.render(run([]))  # the imports
+    begin = time.process_time()
+    made = html.render(now, baseline=stored, answers=answers)
+    took = time.process_time() - begin
+    assert took < 1
+    assert len(made.encode()) < 500 * 1024
+    page = tmp_path / "page.html"
+    page.write_text(made, encoding="utf-8")
+    ready = []
+    for _ in range(3):  # the machine may be busy: the best of three
+        reader.open(page)
+        reader.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        ready.append(reader.page.evaluate("performance.now()"))
+    assert min(ready) < 1000, ready
+    assert reader.page.locator("#count").inner_text() == "1,000 of 1,000 cases"
+    searched = reader.page.evaluate(
+        """() => {
+            const begin = performance.now();
+            document.getElementById('search').value = 'case-99 sequence';
+            document.getElementById('outcome').onchange();
+            return performance.now() - begin;
+        }"""
+    )
+    assert searched < 500
+    assert all("case-99" in name for name in reader.names())
+    reader.page.keyboard.press("Escape")
+    for _ in range(160):  # from the case that was found, and beyond the first piece of the list
+        reader.page.keyboard.press("j")
+    assert reader.page.locator("#list [aria-current=true] .name").inner_text() == "test_support[case-259]"
