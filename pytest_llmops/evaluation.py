@@ -19,6 +19,7 @@ from pytest_llmops.settings import DIRECTIONS, ProjectSettings
 from pytest_llmops.tools import ToolCalls
 
 if TYPE_CHECKING:
+    from pytest_llmops.baseline.drift import StoredAnswer
     from pytest_llmops.cassettes.tape import Tape
     from pytest_llmops.cassettes.transfer import Transfer
     from pytest_llmops.checks import Judge, Rubric, Score
@@ -150,7 +151,8 @@ class Result:
         judge, rubric, what = self._evaluation.judging(self, "faithfulness", None)
         texts = (context,) if isinstance(context, str) else tuple(context)
         with self._evaluation.judged(rubric, self._suffix) as verdict:
-            score = judge.score(rubric, **{**what, "context": texts})
+            what["context"] = texts
+            score = judge.score(rubric, **what)
             verdict(score)
         return score
 
@@ -221,6 +223,8 @@ class Evaluation:
     used_prompts: dict[str, Prompt] = field(default_factory=dict)
     unpriced: bool = False
     error: str | None = None
+    rejudged: dict[str, tuple[float, float]] = field(default_factory=dict)
+    _asked: dict[str, tuple[Judging, Rubric, dict[str, Any]]] = field(default_factory=dict)
     _read: dict[int, tuple[Exchange, Call | None]] = field(default_factory=dict)
 
     def __repr__(self) -> str:  # pytest shows a failed test's arguments
@@ -402,16 +406,26 @@ class Evaluation:
             reason = "there is no text to judge: the run returned no str, and no call answered with a text"
             self._unjudged(rubric, result._suffix, reason)
             raise JudgeError(f"{rubric.name}: {reason}.")
-        return (
-            judge,
-            rubric,
-            {
-                "text": text,
-                "input": asked if asked is not None else (case.input if case else None),
-                "expected": case.expected if case else None,
-                "context": case.context if case else (),
-            },
-        )
+        what = {
+            "text": text,
+            "input": asked if asked is not None else (case.input if case else None),
+            "expected": case.expected if case else None,
+            "context": case.context if case else (),
+        }
+        self._asked[rubric.name + result._suffix] = judge, rubric, what
+        return judge, rubric, what
+
+    def rejudge(self, stored: Callable[[str, str], StoredAnswer | None]) -> None:
+        """Have stored answers judged again by what this test judged by; a judge that fails says nothing of drift.
+
+        Args:
+            stored: (metric, definition) to the answer.
+        """
+        for name, (judge, rubric, what) in self._asked.items():
+            answer = stored(name, judge.definition(rubric)) if len(self.results) == 1 else None
+            if answer is not None:
+                with contextlib.suppress(JudgeError):
+                    self.rejudged[name] = (answer.score, float(judge.score(rubric, **{**what, "text": answer.text})))
 
     @contextlib.contextmanager
     def judged(self, rubric: Rubric, suffix: str) -> Iterator[Callable[[Score], None]]:

@@ -140,6 +140,8 @@ class TestRecord(Record):
     measurements: dict[str, Measurement] = Field(default_factory=dict)
     calls: list[Call] = Field(default_factory=list)
     cassette: CassetteUse = Field(default_factory=CassetteUse)
+    rejudged: dict[str, tuple[Finite, Finite]] = Field(default_factory=dict)
+    """Metric to what the judge said of a stored answer then and now (judge drift)."""
 
 
 class MetricSummary(Record):

@@ -30,6 +30,7 @@ from pytest_llmops.records import CassetteUse, Measurement, Outcome, TestRecord,
 from pytest_llmops.registry import session_judge
 
 if TYPE_CHECKING:
+    from pytest_llmops.baseline.drift import StoredAnswers
     from pytest_llmops.checks.jury import Judging
     from pytest_llmops.prompts import Registry
 
@@ -60,6 +61,7 @@ class ItemSession:
         self._configuration = configuration
         self._running: dict[str, _Running] = {}
         self._judge: Judging | None = None
+        self._stored: list[StoredAnswers | None] | None = None
         session_judge.append(self._make_judge)
         self._registries: dict[Path, Registry] = {}
         self._placeholders: list[str] = []
@@ -215,9 +217,24 @@ class ItemSession:
         if evaluation.tape.misses:
             raise evaluation.tape.misses[0]
         self._measure(running, failed=False)
+        self._rejudge(item, running)
         if evaluation.tape.misses:  # the judges' own
             raise evaluation.tape.misses[0]
         self._check_age(item, evaluation.tape)
+
+    def _rejudge(self, item: pytest.Item, running: _Running) -> None:
+        """On a live run, have a few of the baseline's answers judged again, to tell when the judge moved."""
+        configuration = self._configuration
+        if configuration.record != "live" or configuration.baseline is None or running.trial.index > 0:
+            return
+        from pytest_llmops.baseline import drift
+
+        if self._stored is None:
+            self._stored = [drift.load(configuration.baseline)]
+        (stored,) = self._stored
+        if stored is not None:
+            case = naming.case_key(item)
+            running.evaluation.rejudge(lambda metric, definition: stored.of(case, metric, definition))
 
     def _check_age(self, item: pytest.Item, tape: Tape) -> None:
         limit, oldest = self._configuration.stale_after, tape.oldest()
@@ -338,6 +355,7 @@ class ItemSession:
             output=scrub(text) if store else None,
             measurements=self._measurements(running),
             calls=[call for _, call in evaluation.answered()],
+            rejudged=evaluation.rejudged,
             cassette=CassetteUse(
                 file=tape.name if tape.mode != "live" else None,
                 digest=tape.digest(),

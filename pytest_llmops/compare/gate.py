@@ -12,7 +12,7 @@ from pytest_llmops import acceptance
 from pytest_llmops.acceptance import Accepted
 from pytest_llmops.baseline import Baseline, MetricDefinition
 from pytest_llmops.baseline.stored import definition_of, differences, two_definitions
-from pytest_llmops.compare import cases, columns, metrics, prompts
+from pytest_llmops.compare import cases, columns, drift, metrics, prompts
 from pytest_llmops.compare.failures import fails
 from pytest_llmops.compare.pairing import Pair, Pairing, pair
 from pytest_llmops.compare.policy import GateArgument, Policy, gates, rule_for, uncalibrated
@@ -241,7 +241,7 @@ def _notes(
     ):
         if names:
             notes.append(f"{what}: {', '.join(names)}")
-    return notes
+    return notes + drift.notes(pairing.trials)
 
 
 def _fingerprint_notes(before: Fingerprint, now: Fingerprint) -> list[str]:

@@ -7,6 +7,8 @@ import json
 import pytest
 
 from tests.e2e.test_judge import APP, env, is_judged, judged, without_keys
+from tests.standin import Reply
+from tests.standin_judge import GullibleJudge
 
 __all__ = ["APP", "env", "is_judged", "judged", "without_keys"]
 
@@ -191,3 +193,32 @@ def test_a_tone_that_cannot_be_told_is_an_error(judged, standin, env):
     run.match("*gave no verdict on 'tone': its answer is no whole JSON*")
     for test in run.record["tests"]:
         assert test["measurements"]["tone_empathy"]["status"] == "error"
+
+
+@pytest.mark.parametrize("n", [None, 2])
+def test_a_live_run_tells_a_judge_that_moved(judged, standin, env, n):
+    cases = "\n".join(json.dumps({"id": f"c{i}", "input": f"GOOD day {i}"}) for i in range(12))
+    judged.file("cases.jsonl", cases)
+    judged.file("test_it.py", TEST)
+    stored = judged.run("--llm-baseline=b.json", "--llm-update-baseline", env=env)
+    assert stored.outcomes == {"passed": 12}, stored.out
+    sent = len(standin.requests)
+    args = ("--llm-record=live", "--llm-baseline=b.json", "--llm-json=run.json")
+
+    steady = judged.run(*args, env=env, n=n)
+    assert steady.returncode == 0, steady.out
+    steady.match("*the judge of helpfulness is steady: 0.750 → 0.750 on the same 10 stored answers*")
+    # the application answers as before, so what is judged again is the same text, and paid for once
+    assert len(standin.requests) == sent + 24
+
+    strict = GullibleJudge({"GOOD": 2})
+
+    def changed(request):
+        return strict(request) if is_judged(request) else Reply(f"GOOD luck {request['messages'][-1]['content']}")
+
+    standin.script(changed)
+    moved = judged.run(*args, env=env, n=n)
+    assert len(standin.requests) == sent + 24 + 24 + 10
+    assert moved.returncode == 1
+    moved.match("*judge drift: helpfulness moved by -0.500, 0.750 → 0.250 on the same 10 stored answers*")
+    assert sum("helpfulness" in test.get("rejudged", {}) for test in moved.record["tests"]) == 10
