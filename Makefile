@@ -2,6 +2,7 @@
 #   make demo          the quickstart, offline, from its recordings
 #   make test          the test suite; ARGS="-k name" picks tests
 #   make test-pythons  the suite on the other supported Pythons found here, and on the oldest pytest
+#   make test-litellm  LiteLLM's calls, in an environment of its own: it holds openai back to 2.x
 #   make lint types    style, import floors, generated docs up to date; type checks
 #   make bench         what the plugin costs
 #   make docs          regenerate what is generated in docs/
@@ -14,7 +15,7 @@ JOBS ?= 2
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-pythons lint types bench docs clean
+.PHONY: help venv demo test test-pythons test-litellm lint types bench docs clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -29,6 +30,9 @@ test: $(VENV)/.test
 
 test-pythons: $(VENV)/.test
 	.ci/test-pythons $(ARGS)
+
+test-litellm: .venv-litellm/.ready
+	.venv-litellm/bin/python -m pytest -q tests/wire/test_sdks.py -k litellm $(ARGS)
 
 lint: $(VENV)/.lint
 	$(VENV)/bin/ruff check
@@ -46,7 +50,7 @@ docs: $(VENV)/.test
 	$(RUN) -m docs.generate
 
 clean:
-	rm -rf .venv .venv-3.* build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-* build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --group needs pip 25.1, newer than what most Pythons bring.
@@ -64,6 +68,13 @@ $(VENV)/.package: $(VENV)/.pip pyproject.toml
 $(VENV)/.test: $(VENV)/.package
 	@echo "installing the test tools into $(VENV); the first time takes a minute"
 	@$(PIP) --group test
+	@touch $@
+
+.venv-litellm/.ready: $(VENV)/.pip pyproject.toml
+	@echo "setting up .venv-litellm"
+	@$(RUN) -m venv --clear .venv-litellm
+	@.venv-litellm/bin/python -m pip --disable-pip-version-check install --quiet --upgrade pip
+	@.venv-litellm/bin/python -m pip --disable-pip-version-check install --quiet --editable . --group litellm
 	@touch $@
 
 $(VENV)/.lint: $(VENV)/.test
