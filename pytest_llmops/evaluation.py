@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pytest_llmops import providers
 from pytest_llmops.cassettes import scope
+from pytest_llmops.conversation import Conversation
 from pytest_llmops.errors import JudgeError, SettingsError, did_you_mean
 from pytest_llmops.exchange import Exchange
+from pytest_llmops.observed import Observed
 from pytest_llmops.records import Call, Measurement
-from pytest_llmops.registry import BUILTIN_METRICS, Direction
+from pytest_llmops.registry import BUILTIN_METRICS, Direction, current_steps
 from pytest_llmops.settings import DIRECTIONS, ProjectSettings
+from pytest_llmops.steps import Step, Steps
 from pytest_llmops.tools import ToolCalls
 
 if TYPE_CHECKING:
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
     from pytest_llmops.prompts import Prompt, Registry
 
 
-class Result:
+class Result(Observed):
     """What one run of the application gave, and what its provider calls were.
 
     Everything is read when asked for, so a stream that is still open when the run returns counts once it has ended.
@@ -41,6 +44,7 @@ class Result:
     def __init__(self, evaluation: Evaluation, suffix: str) -> None:
         self._evaluation = evaluation
         self._suffix = suffix
+        self.languages = evaluation.project.languages
         self.output: Any = None
         """What the function returned; the joined text (or the list) of a generator, which is run to its end."""
         self.error: BaseException | None = None
@@ -109,9 +113,9 @@ class Result:
         return next((call.ttft_ms for call in self.calls if call.ttft_ms is not None), None)
 
     @property
-    def tool_calls(self) -> ToolCalls:
-        """The tools the model asked for, over all calls: a list with ``called``, ``exact``, ``unordered`` and more."""
-        return ToolCalls(tool for call in self.calls for tool in call.tool_calls)
+    def steps(self) -> Steps:
+        """The steps taken in this run, in order."""
+        return Steps(step for step in self._evaluation.steps if step.owner is self)
 
     @property
     def refused(self) -> bool:
@@ -219,6 +223,7 @@ class Evaluation:
     store_text: bool = True
     prompts: Registry | None = None
     results: list[Result] = field(default_factory=list)
+    steps: Steps = field(default_factory=Steps)
     measurements: dict[str, Measurement] = field(default_factory=dict)
     used_prompts: dict[str, Prompt] = field(default_factory=dict)
     unpriced: bool = False
@@ -292,6 +297,78 @@ class Evaluation:
                 scope.capture.reset(token)
             self.tape.captures.remove(result)
 
+    @contextlib.contextmanager
+    def step(
+        self,
+        name: str,
+        *,
+        max_latency_ms: float | None = None,
+        max_cost_usd: float | None = None,
+        timeout_s: float | None = None,
+    ) -> Iterator[Step]:
+        """Group the calls made inside the block; its latency and cost are measured as ``NAME.latency_ms`` and so on.
+
+        Args:
+            name: the step's; a second step of a name becomes ``name#2``.
+            max_latency_ms: most of the provider's time, as recorded.
+            max_cost_usd: most that it may cost.
+            timeout_s: most time for all of it; checked at its end, nothing is interrupted.
+
+        Raises:
+            StepLimitExceeded: a limit was missed, where the block itself did not fail.
+        """
+        __tracebackhide__ = True
+        outer = current_steps.get()
+        step = Step(
+            name,
+            self._answered_in,
+            _totals,
+            _why_no_cost,
+            max_latency_ms,
+            max_cost_usd,
+            timeout_s,
+            parent=outer[-1] if outer and isinstance(outer[-1], Step) else None,
+            owner=scope.capture.get(),
+        )
+        same = [other for other in self.steps if other.name.partition("#")[0] == name]
+        step.name = f"{name}#{len(same) + 1}" if same else name
+        self.steps.append(step)
+        self.tape.steps.append(step)
+        token = current_steps.set((*outer, step))
+        try:
+            yield step
+        except BaseException as error:
+            step.end(error)
+            raise
+        else:
+            step.end(None)
+        finally:
+            with contextlib.suppress(ValueError):  # as in capture
+                current_steps.reset(token)
+            self.tape.steps.remove(step)
+        step.check()
+
+    def _answered_in(self, step: Step) -> list[tuple[Exchange, Call]]:
+        transfers = [transfer for transfer in self.tape.finished() if step in transfer.steps]
+        pairs = [pair for pair in map(self._pair, transfers) if pair[1] is not None and pair[1].role == "app"]
+        return cast("list[tuple[Exchange, Call]]", pairs)
+
+    def conversation(self, func: Callable[..., Any], /, *, name: str = "", **kwargs: Any) -> Conversation:
+        """Speak to an application turn by turn: ``chat.say("Hi")`` → Result; ``await chat.say("Hi")`` if it is async.
+
+        Args:
+            func: takes the message, and ``history`` or ``messages`` where it has such a parameter.
+            name: tells the conversations of one test apart.
+            kwargs: passed on to it each time.
+        """
+        __tracebackhide__ = True
+        return Conversation(func, self.run, self.arun, name=name, kwargs=kwargs)
+
+    @property
+    def tool_calls(self) -> ToolCalls:
+        """The tools asked for over the whole test."""
+        return ToolCalls(tool for call in self.calls for tool in call.tool_calls)
+
     def _run_suffix(self, name: str | None) -> str:
         if name is not None:
             taken = {r._suffix for r in self.results}
@@ -318,6 +395,8 @@ class Evaluation:
             call = providers.read(
                 exchange, hosts=self.project.hosts, prices=self.project.prices, store_text=self.store_text
             )
+            if call is not None and transfer.steps:
+                call.step = str(getattr(transfer.steps[-1], "name", "")) or None
             known = self._read[transfer.number] = (exchange, call)
         return known
 
@@ -546,14 +625,7 @@ class Evaluation:
             runs = [("", outside)]
         for suffix, pairs in runs:
             calls = [call for _, call in pairs]
-            values = {
-                "latency_ms": _span([exchange for exchange, _ in pairs]),
-                "cost_usd": _sum(calls, "cost_usd"),
-                "input_tokens": _sum(calls, "input_tokens"),
-                "output_tokens": _sum(calls, "output_tokens"),
-                "ttft_ms": next((call.ttft_ms for call in calls if call.ttft_ms is not None), None),
-            }
-            for name, value in values.items():
+            for name, value in _totals(pairs).items():
                 if value is None and name == "ttft_ms":
                     continue
                 default = BUILTIN_METRICS[name]
@@ -566,7 +638,20 @@ class Evaluation:
                     kind=default.kind,
                     unit=_UNITS[name],
                 )
+        for step in self.steps:
+            found |= step.measurements()
         return found
+
+
+def _totals(pairs: Sequence[tuple[Exchange, Call]]) -> dict[str, Any]:
+    calls = [call for _, call in pairs]
+    return {
+        "latency_ms": _span([exchange for exchange, _ in pairs]),
+        "cost_usd": _sum(calls, "cost_usd"),
+        "input_tokens": _sum(calls, "input_tokens"),
+        "output_tokens": _sum(calls, "output_tokens"),
+        "ttft_ms": next((call.ttft_ms for call in calls if call.ttft_ms is not None), None),
+    }
 
 
 _UNITS: dict[str, str] = {

@@ -76,6 +76,8 @@ class Call(Record):
     truncated: bool = False
     replayed: bool = False
     started_at: datetime | None = None
+    step: str | None = None
+    """The innermost step it was made in (``llm_eval.step``)."""
     request: dict[str, Any] | None = None
 
 
@@ -96,6 +98,28 @@ class Measurement(Record):
     unit: str | None = None
     definition: str | None = None
     tags: dict[str, str] | None = None
+
+
+class StepUse(Record):
+    """A step that a test took (``llm_eval.step``).
+
+    Args:
+        parent: the step around it.
+        latency_ms: the provider's time, as recorded.
+        duration_s: what passed here; short on replay.
+        exceeded: the limits that were missed, in words.
+    """
+
+    name: str
+    parent: str | None = None
+    calls: int = 0
+    latency_ms: Finite | None = None
+    cost_usd: Finite | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    duration_s: Finite | None = None
+    error: str | None = None
+    exceeded: list[str] = Field(default_factory=list)
 
 
 class CassetteUse(Record):
@@ -139,6 +163,7 @@ class TestRecord(Record):
     output: str | None = None
     measurements: dict[str, Measurement] = Field(default_factory=dict)
     calls: list[Call] = Field(default_factory=list)
+    steps: list[StepUse] = Field(default_factory=list)
     cassette: CassetteUse = Field(default_factory=CassetteUse)
     rejudged: dict[str, tuple[Finite, Finite]] = Field(default_factory=dict)
     """Metric to what the judge said of a stored answer then and now (judge drift)."""

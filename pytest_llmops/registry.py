@@ -18,6 +18,9 @@ current_role: ContextVar[Role] = ContextVar("pytest_llmops_role", default="app")
 session_judge: list[Callable[[], Any]] = []
 """Makes the judge of the running pytest session (the innermost's last), for what is called without a fixture."""
 
+current_steps: ContextVar[tuple[object, ...]] = ContextVar("pytest_llmops_steps", default=())
+"""The steps that a request is made in, outermost first."""
+
 RELATIVE_KINDS: frozenset[MetricKind] = frozenset({"latency", "cost", "count"})
 """Kinds compared as ratios of geometric means."""
 

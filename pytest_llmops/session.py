@@ -355,6 +355,7 @@ class ItemSession:
             output=scrub(text) if store else None,
             measurements=self._measurements(running),
             calls=[call for _, call in evaluation.answered()],
+            steps=[step.record() for step in evaluation.steps],
             rejudged=evaluation.rejudged,
             cassette=CassetteUse(
                 file=tape.name if tape.mode != "live" else None,

@@ -98,6 +98,7 @@ class Tape:
         self.refused: list[tuple[str, str]] = []
         self.transfers: list[Transfer] = []
         self.captures: list[object] = []
+        self.steps: list[object] = []
         self._lock = threading.RLock()
         self._stored: list[Interaction] = []
         self._index: dict[str, list[Interaction]] = defaultdict(list)

@@ -15,6 +15,7 @@ from pytest_llmops.cassettes.redaction import KEPT_HEADERS
 from pytest_llmops.cassettes.storage import Interaction
 from pytest_llmops.errors import CassetteError
 from pytest_llmops.exchange import Exchange, TransportFailure
+from pytest_llmops.registry import current_steps
 
 if TYPE_CHECKING:
     from pytest_llmops.cassettes.tape import Tape
@@ -59,6 +60,8 @@ class Transfer:
         self.request = request
         self.number = number
         self.capture = capture
+        # A thread of the application's has no context of ours: its requests belong to the only step there is.
+        self.steps = current_steps.get() or (tuple(tape.steps) if len(tape.steps) == 1 else ())
         self.hit = hit
         self.interaction: Interaction | None = hit
         self.kept = hit is not None
