@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -12,6 +15,8 @@ from pytest_llmops.errors import LlmopsError, SettingsError
 from pytest_llmops.options import SETTINGS, Age, RecordMode, find_pyproject, resolve, under_ci
 from pytest_llmops.settings import ProjectSettings, load_project
 
+RERUN_VARIABLE = "PYTEST_LLMOPS_RERUN"
+"""Set by rerunning.py for its child: JSON of the trials, the budget, and where the record goes."""
 _KEY = pytest.StashKey["Configuration"]()
 
 
@@ -67,10 +72,31 @@ def configuration(config: pytest.Config) -> Configuration:
     known = config.stash.get(_KEY, None)
     if known is None:
         try:
-            known = config.stash[_KEY] = _resolved(config)
+            known = config.stash[_KEY] = _ordered(_resolved(config))
         except LlmopsError as error:
             raise pytest.UsageError(str(error)) from None
     return known
+
+
+def _ordered(known: Configuration, environ: Mapping[str, str] = os.environ) -> Configuration:
+    """A rerun of suspects is live, and leaves nothing but its record."""
+    if RERUN_VARIABLE not in environ:
+        return known
+    orders = json.loads(environ[RERUN_VARIABLE])
+    return replace(
+        known,
+        record="live",
+        trials=orders["trials"],
+        budget=orders["budget"],
+        json=Path(orders["json"]),
+        baseline=None,
+        accept=None,
+        html=None,
+        ctrf=None,
+        shard=None,
+        update_baseline=False,
+        resume=False,
+    )
 
 
 def _resolved(config: pytest.Config) -> Configuration:

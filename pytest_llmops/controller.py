@@ -235,13 +235,13 @@ class Controller:
             self._fail(case, "\n".join(lines), (file, line, without_trial(name)))
 
     def _gate(self, run: RunRecord, settings: Configuration, answers: Answers) -> None:
-        from pytest_llmops import baseline, compare
+        from pytest_llmops import baseline
         from pytest_llmops.reports import terminal
 
         assert settings.baseline is not None
         policy = _policy(settings)
         if self._baseline is not None:
-            comparison = compare.compare(self._baseline, run, policy, accept=self._accepted)
+            comparison = self._comparison(self._baseline, run, settings, policy)
             comparison.baseline = os.path.relpath(settings.baseline, settings.base)
             run.comparison = comparison
             writer = self._config.get_terminal_writer()
@@ -256,6 +256,20 @@ class Controller:
             baseline.answers.save(baseline.answers.path_beside(settings.baseline), stored)
             self._say(f"llmops: wrote {os.path.relpath(settings.baseline, settings.base)}, {len(updated.cases)} cases.")
             self._warn_few_trials(updated, run)
+
+    def _comparison(self, stored: Baseline, run: RunRecord, settings: Configuration, policy: Policy) -> Comparison:
+        """The gate's findings, with more trials of the suspects where the run was live."""
+        from pytest_llmops import compare, rerunning
+
+        found = compare.compare(stored, run, policy, accept=self._accepted)
+        if settings.update_baseline or not found.suspect_cases:
+            return found
+        rerun = rerunning.suspects(self._config, settings, run, found)
+        if rerun.tests:
+            run.tests += rerun.tests
+            found = compare.compare(stored, run, policy, accept=self._accepted)
+        found.notes += rerun.notes
+        return found
 
     def _fail_gate(self, comparison: Comparison, policy: Policy) -> None:
         from pytest_llmops import compare

@@ -1,0 +1,168 @@
+"""More trials after a live run: suspects of the broken-case guard, run again in a pytest of their own.
+
+The child sees the same project and options, calls providers live, and touches neither cassettes nor pytest's cache.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_llmops.configuration import RERUN_VARIABLE
+
+if TYPE_CHECKING:
+    from pytest_llmops.configuration import Configuration
+    from pytest_llmops.records import Comparison, RunRecord, TestRecord
+
+TRIALS = 5
+MOST_SUSPECTS = 25
+"""More broken cases than that show in the metrics; running them all again would cost as much as the run."""
+# Options of the run that say which tests, when to stop, or where reports go; with the number of words that follow.
+DROPPED = {
+    **dict.fromkeys(("-x", "--exitfirst", "--lf", "--last-failed", "--ff", "--failed-first", "--nf", "--new-first"), 0),
+    **dict.fromkeys(("--sw", "--stepwise", "--sw-skip", "--stepwise-skip", "--sw-reset", "--stepwise-reset"), 0),
+    **dict.fromkeys(("--cov", "--no-cov", "--json-report", "-f", "--looponfail", "--pdb", "--trace"), 0),
+    **dict.fromkeys(
+        ("-k", "-m", "--deselect", "--maxfail", "-n", "--numprocesses", "--dist", "--tx", "--maxprocesses"), 1
+    ),
+    **dict.fromkeys(("--junitxml", "--junit-xml", "--html", "--css", "--alluredir", "--report-log", "--log-file"), 1),
+    **dict.fromkeys(("--json-report-file", "--cov-report", "--splits", "--group", "--shard-id", "--num-shards"), 1),
+    **dict.fromkeys(("--reruns", "--count", "--repeat-scope", "--basetemp"), 1),
+}
+_SHORT_FLAGS = re.compile(r"-[xvqsl]{2,}")
+
+
+@dataclass
+class Rerun:
+    """What came of it: records to add to the run, and what the report is to say."""
+
+    tests: list[TestRecord] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def suspects(config: pytest.Config, settings: Configuration, run: RunRecord, comparison: Comparison) -> Rerun:
+    """Run the suspects of a live or recording run five times more; nothing where there are none, or on replay."""
+    live = {test.case for test in run.tests if test.cassette.live}
+    cases = [case for case in comparison.suspect_cases if case in live]
+    if settings.record == "none" or not cases:
+        return Rerun()
+    spent = sum(call.cost_usd or 0.0 for test in run.tests for call in test.calls if not call.replayed)
+    budget = None if settings.budget is None else settings.budget - spent
+    if budget is not None and budget <= 0:
+        return Rerun(notes=["the suspects were not run again: the budget is spent"])
+    found = Rerun()
+    if len(cases) > MOST_SUSPECTS:
+        found.notes.append(f"{MOST_SUSPECTS} of {len(cases)} suspects were run again")
+        cases = cases[:MOST_SUSPECTS]
+    _announce(config, f"llmops: running {len(cases)} suspect case{'s' * (len(cases) != 1)} {TRIALS} times more")
+    took = sum(test.duration_s for test in run.tests if test.case in cases)
+    try:
+        ids = [nodeid for case in cases for nodeid in _trial_ids(config, case)]
+        tests = _in_child(config, ids, budget, timeout=120 + 50 * took)
+    except _ChildFailed as error:
+        found.notes.append(f"the suspects could not be run again: {error}")
+        return found
+    for test in tests:
+        if test.case in cases:
+            test.rerun = True
+            found.tests.append(test)
+    return found
+
+
+class _ChildFailed(Exception):
+    pass
+
+
+def _in_child(config: pytest.Config, ids: Sequence[str], budget: float | None, *, timeout: float) -> list[TestRecord]:
+    from pytest_llmops.baseline import load_run
+    from pytest_llmops.errors import LlmopsError
+
+    with TemporaryDirectory(prefix="llmops-rerun-") as folder:
+        record = Path(folder) / "run.json"
+        orders = {"json": str(record), "trials": TRIALS, "budget": budget}
+        command = [sys.executable, "-m", "pytest", *_options(config), *_overrides(config, folder), *ids]
+        try:
+            done = subprocess.run(
+                command,
+                cwd=config.invocation_params.dir,
+                env={**os.environ, RERUN_VARIABLE: json.dumps(orders)},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",
+                timeout=timeout,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise _ChildFailed(f"they did not end within {timeout:.0f} s") from None
+        try:
+            return load_run(record).tests
+        except LlmopsError:
+            said = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()] or ["it said nothing"]
+            raise _ChildFailed(f"pytest ended with {done.returncode}: {said[-1]}") from None
+
+
+def _trial_ids(config: pytest.Config, case: str) -> list[str]:
+    """Of a case's trials, from any folder."""
+    head = f"{case[:-1]}-" if case.endswith("]") else f"{case}["
+    return [f"{config.rootpath}{os.sep}{head}trial{number}]" for number in range(TRIALS)]
+
+
+def _overrides(config: pytest.Config, folder: str) -> list[str]:
+    """What stands in ini files or PYTEST_ADDOPTS is overruled by what comes last."""
+    given = ["--maxfail=1000000", "-o", f"cache_dir={folder}/cache", "--color=no", "--tb=line"]
+    given.append(f"--rootdir={config.rootpath}")  # case keys start there
+    if config.pluginmanager.hasplugin("xdist"):
+        given.append("-n0")
+    if config.pluginmanager.hasplugin("_cov"):
+        given.append("--no-cov")
+    if config.getoption("xmlpath", None):
+        given.append(f"--junitxml={folder}/junit.xml")
+    return given
+
+
+def _options(config: pytest.Config) -> list[str]:
+    """The run's own options, without its paths and what does not become a second run."""
+    paths = list(config.getoption("file_or_dir", None) or [])
+    return kept([str(argument) for argument in config.invocation_params.args], paths)
+
+
+def kept(arguments: Sequence[str], paths: Collection[str]) -> list[str]:
+    """The arguments that a rerun takes over.
+
+    Args:
+        arguments: the command line.
+        paths: those of them that name tests.
+    """
+    found: list[str] = []
+    skip = 0
+    for argument in arguments:
+        name, equals, _ = argument.partition("=")
+        if skip:
+            skip -= 1
+        elif name in DROPPED:
+            skip = 0 if equals else DROPPED[name]
+        elif re.fullmatch(r"-n\S+|--cov=.*", argument) or argument in paths:
+            continue
+        elif _SHORT_FLAGS.fullmatch(argument):
+            rest = argument.replace("x", "")
+            found += [rest] if rest != "-" else []
+        else:
+            found.append(argument)
+    return found
+
+
+def _announce(config: pytest.Config, line: str) -> None:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None:
+        reporter.write(f"\n{line}\n", flush=True)
