@@ -12,6 +12,7 @@ BENCHMARKS = {
     "startup": "Start-up: pytest --collect-only in an empty folder, no other plugin",
     "items": "Per item: 200 tests of one httpx call each, medians of the quietest of 5 runs",
     "replay": "Replay: one cassette played in order, and what surrounds it",
+    "concurrency": "Live items that wait: beside what the waiting alone takes, and the memory of all processes",
     "wire": "Wire: exchanges read a CPU second, one core",
 }
 

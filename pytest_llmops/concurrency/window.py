@@ -217,7 +217,7 @@ class Window:
     def _fill(self) -> None:
         """Start coming items, until enough bodies are ready or the next one has to wait for those under way."""
         assert self._current is not None
-        enough = self.slots.limit + max(1, self.slots.limit // 4)
+        enough = 2 * self.slots.limit  # the main thread may be long in a fixture or a report; no slot waits for it
         while not (self._stopped or self._ending) and len(self._attempts) < AHEAD * self.slots.maximum:
             if self._running + len(self._waiting) >= enough or self._about_to_stop():
                 return
