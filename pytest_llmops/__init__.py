@@ -6,10 +6,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pytest_llmops.ab import assign_arm
     from pytest_llmops.checks import Judge, Jury, Rubric, Score
     from pytest_llmops.checks.tone import EvaluationMetrics
 
-__all__ = ["EvaluationMetrics", "Judge", "Jury", "Rubric", "Score"]
+__all__ = ["EvaluationMetrics", "Judge", "Jury", "Rubric", "Score", "assign_arm"]
 
 # Loaded when asked for: every pytest run of a project imports this package.
 _WHERE = {
@@ -18,6 +19,7 @@ _WHERE = {
     "Jury": "pytest_llmops.checks",
     "Rubric": "pytest_llmops.checks",
     "Score": "pytest_llmops.checks",
+    "assign_arm": "pytest_llmops.ab",
 }
 
 

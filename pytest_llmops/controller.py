@@ -150,10 +150,13 @@ class Controller:
         from pytest_llmops import outputs
         from pytest_llmops.configuration import configuration
         from pytest_llmops.errors import LlmopsError
+        from pytest_llmops.reports import arms
 
         self._configuration = settings = configuration(self._config)
         self.run = run = self._run_record(settings)
         self._fail_cases(run)
+        for line in arms.render(run.ab):
+            self._say(line)
         if settings.record == "live" and not stopped:
             self._forget_live()
         answers, unread = outputs.stored_answers(settings)
@@ -179,7 +182,7 @@ class Controller:
     def _run_record(self, settings: Configuration) -> RunRecord:
         from datetime import UTC, datetime
 
-        from pytest_llmops.compare import fingerprint, summarize
+        from pytest_llmops.compare import compare_arms, fingerprint, summarize
         from pytest_llmops.records import RunRecord, TestRecord
 
         tests = [TestRecord.model_validate_json(text) for text in self._json.values()]
@@ -197,6 +200,7 @@ class Controller:
             deselected=sorted((self._deselected | self._named_apart(ran)) - ran),
             shard=settings.shard,
             metrics=summarize(tests, settings=settings.project.metrics),
+            ab=compare_arms(tests, settings=settings.project.metrics, min_cases=settings.project.min_cases),
         )
 
     def _named_apart(self, ran: set[str]) -> set[str]:

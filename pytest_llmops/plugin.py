@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -31,6 +31,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker, and what the options ask for."""
     config.addinivalue_line("markers", USAGE)
+    config.addinivalue_line(
+        "markers",
+        'llm_ab(arms={"a": …, "b": …}): run an LLM evaluation with each arm (fixture llm_arm) and compare them; '
+        "takes llm_eval's arguments, too",
+    )
     config.addinivalue_line("markers", "llm_serial: run this LLM evaluation on its own, never overlapped with others")
     settings = None
     if _is_set_up(config):
@@ -72,12 +77,16 @@ def _is_set_up(config: pytest.Config) -> bool:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Parametrise a marked test: one item a case and trial."""
     marker = metafunc.definition.get_closest_marker(MARKER)
+    if metafunc.definition.get_closest_marker("llm_ab") is not None:
+        from pytest_llmops.ab import parametrize
+
+        marker = parametrize(metafunc, marker)
     if marker is None:
         return
     from pytest_llmops.configuration import configuration
     from pytest_llmops.session import trials_of
 
-    trials = trials_of(metafunc, configuration(metafunc.config).trials)
+    trials = trials_of(metafunc, marker, configuration(metafunc.config).trials)
     if trials is not None:
         metafunc.fixturenames.append("_llm_trial")
         metafunc.parametrize("_llm_trial", trials, ids=[trial.id for trial in trials])
@@ -115,6 +124,20 @@ def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str]
 def llm_eval(request: pytest.FixtureRequest) -> Evaluation:
     """This test's evaluation: ``run``, ``arun``, ``capture``, ``calls``, ``record``."""
     return _evaluation(request, "llm_eval")
+
+
+@pytest.fixture
+def llm_arm(request: pytest.FixtureRequest) -> Any:
+    """The value of the arm that this item runs (``@pytest.mark.llm_ab(arms={"a": …, "b": …})``)."""
+    from pytest_llmops.ab import arm_of
+
+    arm = arm_of(request.node)
+    if arm is None:
+        pytest.fail(
+            f'{request.node.nodeid}: llm_arm needs the marker: @pytest.mark.llm_ab(arms={{"a": …, "b": …}})',
+            pytrace=False,
+        )
+    return arm.value
 
 
 @pytest.fixture

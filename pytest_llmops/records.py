@@ -165,6 +165,11 @@ class TestRecord(Record):
     calls: list[Call] = Field(default_factory=list)
     steps: list[StepUse] = Field(default_factory=list)
     cassette: CassetteUse = Field(default_factory=CassetteUse)
+    arm: str | None = None
+    """The arm's name, of a test with ``@pytest.mark.llm_ab``; `arm_index` its place among the arms."""
+    arm_index: int = 0
+    arm_pair: str | None = None
+    """What this test has in common with those of the other arms."""
     rejudged: dict[str, tuple[Finite, Finite]] = Field(default_factory=dict)
     """Metric to what the judge said of a stored answer then and now (judge drift)."""
 
@@ -292,6 +297,48 @@ class Comparison(Record):
     deterministic: bool = False
 
 
+class ArmMetric(Record):
+    """A metric of two arms over the same cases.
+
+    Args:
+        a: mean of the first arm (geometric where relative); `b` of the second.
+        delta: b - a (ratio - 1 where relative), with its two-sided 95 % interval.
+        p: two-sided, of the paired t-test; `p_adjusted` after Holm over the test's metrics.
+        winner: the better arm's name, where `p_adjusted` is at most .05.
+        advice: how many more cases would tell, where there is no winner.
+    """
+
+    metric: str
+    cases: int = 0
+    a: Finite | None = None
+    b: Finite | None = None
+    delta: Finite | None = None
+    ci_low: Finite | None = None
+    ci_high: Finite | None = None
+    p: Finite | None = None
+    p_adjusted: Finite | None = None
+    winner: str | None = None
+    advice: str | None = None
+    relative: bool = False
+    direction: Direction = "higher"
+    kind: MetricKind = "score"
+    unit: str | None = None
+
+
+class ArmsComparison(Record):
+    """Two arms of one test (``@pytest.mark.llm_ab``).
+
+    Args:
+        unpaired: cases that have values in one of them only.
+    """
+
+    test: str
+    a: str
+    b: str
+    unpaired: int = 0
+    metrics: list[ArmMetric] = Field(default_factory=list)
+
+
 class Environment(Record):
     """Where the run took place."""
 
@@ -329,6 +376,7 @@ class RunRecord(Record):
     """Which part of how many this run is (``--llm-shard=1/4``); None where it is the whole, or was not said."""
     metrics: dict[str, MetricSummary] = Field(default_factory=dict)
     comparison: Comparison | None = None
+    ab: list[ArmsComparison] = Field(default_factory=list)
 
 
 def to_json(record: Record, *, exclude_defaults: bool = False) -> str:

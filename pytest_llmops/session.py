@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_llmops import naming
+from pytest_llmops import ab, naming
 from pytest_llmops.cassettes import scope
 from pytest_llmops.cassettes.clients import Interception
 from pytest_llmops.cassettes.keys import IGNORED_FIELDS
@@ -355,6 +355,7 @@ class ItemSession:
             output=scrub(text) if store else None,
             measurements=self._measurements(running),
             calls=[call for _, call in evaluation.answered()],
+            **ab.fields_of(item),
             steps=[step.record() for step in evaluation.steps],
             rejudged=evaluation.rejudged,
             cassette=CassetteUse(
@@ -451,18 +452,17 @@ def _set_placeholders() -> list[str]:
     return unset
 
 
-def trials_of(metafunc: pytest.Metafunc, trials: int | None) -> list[Trial] | None:
+def trials_of(metafunc: pytest.Metafunc, marker: pytest.Mark, trials: int | None) -> list[Trial] | None:
     """The items a marked test stands for; None where it is a single one without a dataset.
 
     Args:
         metafunc: the test function being collected.
+        marker: its ``llm_eval``.
         trials: overrides the marker's.
 
     Raises:
         pytest.Collector.CollectError: the dataset cannot be read.
     """
-    marker = metafunc.definition.get_closest_marker(MARKER)
-    assert marker is not None
     try:
         spec = parse(marker.args, marker.kwargs)
     except SettingsError:

@@ -1,9 +1,10 @@
 """The gate: a run against its baseline. How it decides, and why, is in docs/gate.md."""
 
+from pytest_llmops.compare.arms import compare_arms
 from pytest_llmops.compare.failures import Failure, fails, failures
 from pytest_llmops.compare.gate import compare
 from pytest_llmops.compare.policy import Policy
 from pytest_llmops.compare.shards import merge
 from pytest_llmops.compare.summary import fingerprint, summarize
 
-__all__ = ["Failure", "Policy", "compare", "fails", "failures", "fingerprint", "merge", "summarize"]
+__all__ = ["Failure", "Policy", "compare", "compare_arms", "fails", "failures", "fingerprint", "merge", "summarize"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from pytest_llmops.compare.arms import compare_arms
 from pytest_llmops.compare.summary import fingerprint, summarize
 from pytest_llmops.errors import BaselineError
 from pytest_llmops.records import Fingerprint, RunRecord, TestRecord
@@ -49,6 +50,7 @@ def merge(
         tests=tests,
         deselected=deselected,
         metrics=summarize(tests, settings=settings),
+        ab=compare_arms(tests, settings=settings),
     )
 
 
