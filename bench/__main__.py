@@ -13,6 +13,8 @@ BENCHMARKS = {
     "items": "Per item: 200 tests of one httpx call each, medians of the quietest of 5 runs",
     "replay": "Replay: one cassette played in order, and what surrounds it",
     "concurrency": "Live items that wait: beside what the waiting alone takes, and the memory of all processes",
+    "gate": "Gate: a run against its baseline, after imports, best of 5",
+    "reports": "Reports of runs of one judged trial a case",
     "wire": "Wire: exchanges read a CPU second, one core",
 }
 

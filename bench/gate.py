@@ -5,10 +5,12 @@ from __future__ import annotations
 import random
 import sys
 import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from bench.measure import Row
 from pytest_llmops import baseline
 from pytest_llmops.compare import compare, summarize
 from pytest_llmops.records import CassetteUse, Measurement, RunRecord, TestRecord
@@ -38,32 +40,31 @@ def build(metrics: int, cases: int, trials: int, seed: int, *, replayed: bool) -
     return RunRecord(created=datetime.now(UTC), tests=tests)
 
 
-def main() -> None:
-    """Print the seconds each step takes."""
-    metrics, cases, trials = (int(argument) for argument in [*sys.argv[1:], *("50", "10000", "1")[len(sys.argv) - 1 :]])
-    print(f"{metrics} metrics x {cases} cases x {trials} trials, CPU seconds (best of 5)")
+def rows(metrics: int = 50, cases: int = 10_000, trials: int = 1) -> Iterator[Row]:
+    """The steps of a large gate."""
+    stored = now = None
     for word, replayed in (("live", False), ("replayed", True)):
         before = build(metrics, cases, trials, 1, replayed=replayed)
         now = before if replayed else build(metrics, cases, trials, 2, replayed=False)
         stored = baseline.update(None, before)
         compare(stored, RunRecord(created=now.created, tests=now.tests[: 20 * trials]))  # the imports
-        times = []
-        for _ in range(5):
-            start = time.process_time()
-            compare(stored, now)
-            times.append(time.process_time() - start)
-        print(f"  compare, {word:9} {min(times):.2f}")
-    start = time.process_time()
-    summarize(now.tests)
-    print(f"  summarize          {time.process_time() - start:.2f}")
+        took = min(_seconds(lambda stored=stored, now=now: compare(stored, now)) for _ in range(5))
+        yield Row(f"compare {metrics} metrics x {cases:,} cases, {word}", took, "s CPU")
+    assert now is not None
+    yield Row("summarize", _seconds(lambda: summarize(now.tests)), "s CPU")
     with TemporaryDirectory() as folder:
         path = Path(folder) / "baseline.json"
-        for word, step in (("save", lambda: baseline.save(path, stored)), ("load", lambda: baseline.load(path))):
-            start = time.process_time()
-            step()
-            print(f"  {word} baseline      {time.process_time() - start:.2f}")
-        print(f"  its size, MB       {path.stat().st_size / 1e6:.1f}")
+        yield Row("save the baseline", _seconds(lambda: baseline.save(path, stored)), "s CPU")
+        yield Row("load the baseline", _seconds(lambda: baseline.load(path)), "s CPU")
+        yield Row("its size", path.stat().st_size / 1e6, "MB")
+
+
+def _seconds(step: Callable[[], object]) -> float:
+    begin = time.process_time()
+    step()
+    return time.process_time() - begin
 
 
 if __name__ == "__main__":
-    main()
+    for row in rows(*map(int, sys.argv[1:])):
+        print(row)

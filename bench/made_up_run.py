@@ -48,7 +48,7 @@ def run_of(cases: int, *, seed: int, drop: float = 0.0) -> RunRecord:
     asked = Writer(9)
     tests = []
     for number in range(cases):
-        prompt, answer = asked.text(150), writer.text(400)
+        prompt, answer = asked.text(150), writer.text(350)
         reason = writer.text(100)
         tone = min(1.0, max(0.0, writer.draw.gauss(0.85 - drop, 0.08)))
         latency = writer.draw.lognormvariate(7, 0.3)

@@ -36,7 +36,7 @@ def load(path: Path) -> Answers:
     try:
         with gzip.open(path) as file:
             data = file.read(LARGEST + 1)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, EOFError) as error:
         raise BaselineError(f"{path}: the baseline's answers cannot be read: {error}") from None

@@ -140,3 +140,17 @@ def test_answers_that_cannot_be_read_are_said_and_stop_nothing(suite, standin):
     assert run.returncode == 0, run.out
     run.match("llmops: *base.answers.jsonl.gz: the baseline's answers cannot be read: *")
     assert "Gate passed" in suite.read("report.html")
+
+
+def test_a_baseline_that_cannot_be_written_keeps_no_report_from_it(suite, standin):
+    suite.file("taken", "a file where a folder is wanted")
+    run = suite.run(
+        *("--llm-baseline=taken/base.json", "--llm-update-baseline", "--llm-record=none"),
+        *("--llm-json=run.json", "--llm-html=report.html"),
+        env=speaking_to(standin),
+    )
+    assert run.returncode == 1
+    run.match("*/taken/base.json: the baseline cannot be written: *", "FAILED llm-baseline::error - *")
+    assert_no_traceback(run)
+    assert len(run.record["tests"]) == 24
+    assert "24 trials" in suite.read("report.html")
