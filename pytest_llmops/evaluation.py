@@ -9,10 +9,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
-from pytest_llmops import providers
+from pytest_llmops import evidence, providers
 from pytest_llmops.cassettes import scope
 from pytest_llmops.conversation import Conversation
 from pytest_llmops.errors import JudgeError, SettingsError, did_you_mean
+from pytest_llmops.evidence import Trigger
 from pytest_llmops.exchange import Exchange
 from pytest_llmops.observed import Observed
 from pytest_llmops.records import Call, Measurement
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pytest_llmops.cassettes.transfer import Transfer
     from pytest_llmops.checks import Judge, Rubric, Score
     from pytest_llmops.checks.jury import Judging
+    from pytest_llmops.checks.pairwise import Preference
     from pytest_llmops.checks.score import Measured
     from pytest_llmops.checks.similarity import Similarity
     from pytest_llmops.checks.style import Style
@@ -45,6 +47,8 @@ class Result(Observed):
         self._evaluation = evaluation
         self._suffix = suffix
         self.languages = evaluation.project.languages
+        self.reported: list[Trigger] = []
+        """Guardrails that the application reported, and those of the suite."""
         self.output: Any = None
         """What the function returned; the joined text (or the list) of a generator, which is run to its end."""
         self.error: BaseException | None = None
@@ -111,6 +115,21 @@ class Result(Observed):
     def ttft_ms(self) -> float | None:
         """Time to the first token of the first streamed call, in ms; None without streams."""
         return next((call.ttft_ms for call in self.calls if call.ttft_ms is not None), None)
+
+    @property
+    def guardrails_triggered(self) -> list[Trigger]:
+        """The guardrails that fired, by evidence: each with ``name``, ``source``, ``stage``, ``action``, ``reason``."""
+        return self._evaluation.triggers_of(self)
+
+    @property
+    def guardrail_triggered(self) -> str | None:
+        """The first one's name: what stopped the answer before what only looked, input before output."""
+        return next((trigger.name for trigger in self.guardrails_triggered), None)
+
+    @property
+    def blocked_at(self) -> str | None:
+        """``input``, ``generation`` or ``output``, where a guardrail kept the answer back; None where none did."""
+        return next((t.stage for t in self.guardrails_triggered if t.action in evidence.STOPS), None)
 
     @property
     def steps(self) -> Steps:
@@ -248,7 +267,7 @@ class Evaluation:
             Exception: whatever the application raises, after it was recorded.
         """
         __tracebackhide__ = True
-        with self.capture(name=name) as result:
+        with self._running(name) as result:
             output = func(*args, **kwargs)
             if inspect.isawaitable(output):
                 if inspect.iscoroutine(output):
@@ -268,7 +287,7 @@ class Evaluation:
     ) -> Result:
         """`run` for an async function or async generator."""
         __tracebackhide__ = True
-        with self.capture(name=name) as result:
+        with self._running(name) as result:
             output = func(*args, **kwargs)
             if isinstance(output, AsyncIterator):
                 output = _joined([part async for part in output])
@@ -296,6 +315,75 @@ class Evaluation:
             with contextlib.suppress(ValueError):
                 scope.capture.reset(token)
             self.tape.captures.remove(result)
+
+    @contextlib.contextmanager
+    def _running(self, name: str | None) -> Iterator[Result]:
+        """`capture`, where what a guardrail raises is an outcome: a blocked answer can be asserted on."""
+        __tracebackhide__ = True
+        recorded = self.error
+        with contextlib.ExitStack() as stack:
+            result = stack.enter_context(self.capture(name=name))
+            try:
+                yield result
+            except Exception as error:
+                result.error = error
+                if not any(trigger.action in evidence.STOPS for trigger in self.triggers_of(result)):
+                    raise
+        self.error = recorded if result.error is not None else self.error
+
+    def triggers_of(self, result: Result) -> list[Trigger]:
+        """`Result.guardrails_triggered`."""
+        found = list(result.reported)
+        answered = False
+        for transfer in self.tape.finished(capture=result):
+            exchange, call = self._pair(transfer)
+            if exchange.role != "app":
+                continue
+            found += evidence.of_exchange(exchange, call, after_answer=answered)
+            answered = answered or bool(call is not None and call.error is None and (call.text or call.tool_calls))
+        if (raised := evidence.of_exception(result.error, answered=answered)) is not None:
+            found.append(raised)
+        found += evidence.of_output(result.output)
+        return evidence.in_order(found)
+
+    def guardrail(
+        self, name: str, *, action: str = "block", stage: str | None = None, reason: str = "", triggered: bool = True
+    ) -> None:
+        """The application's own report that its guardrail looked at something.
+
+        Args:
+            name: the guardrail's.
+            action: ``block``, ``rewrite``, ``anonymise``, ``flag``, or ``fail_closed`` where the guard itself failed.
+            stage: ``input``, ``generation`` or ``output``; default: output once a model has answered.
+            reason: in words.
+            triggered: False: it looked and found nothing, which counts as 0 in its metric.
+        """
+        where = f"llm_eval.guardrail({name!r})"
+        if not isinstance(name, str) or not name.strip():
+            raise SettingsError(f"{where}: expected the guardrail's name.")
+        if action not in evidence.ACTIONS:
+            raise SettingsError(f"{where}: action {action!r}.{did_you_mean(str(action), evidence.ACTIONS)}")
+        if stage is not None and stage not in evidence.STAGES:
+            raise SettingsError(f"{where}: stage {stage!r}.{did_you_mean(str(stage), evidence.STAGES)}")
+        inside = scope.current_capture(self.tape)
+        result = inside if isinstance(inside, Result) else (self.results[-1] if self.results else None)
+        if result is None:
+            raise SettingsError(f"{where}: no run has begun; report inside llm_eval.run(…) or llm_eval.capture().")
+        if triggered:
+            answered = any(call.text or call.tool_calls for call in result.calls)
+            result.reported.append(
+                evidence.reported(name, action=action, stage=stage, reason=reason, answered=answered)
+            )
+        else:
+            self.guarded(name, result, triggered=False)
+
+    def guarded(self, name: str, result: Result, *, triggered: bool, reason: str | None = None) -> None:
+        """Record whether a guardrail fired: 1 or 0."""
+        key = name + result._suffix
+        if triggered or key not in self.measurements:
+            self.measurements[key] = Measurement(
+                value=float(triggered), reason=reason or None, source="guardrail", kind="rate"
+            )
 
     @contextlib.contextmanager
     def step(
@@ -530,6 +618,35 @@ class Evaluation:
             self._unjudged(rubric, suffix, str(error))
             raise
 
+    def prefer(self, first: Result, second: Result, criterion: Any) -> Preference:
+        """Which of two runs' texts is better: 1 the second, 0 the first, .5 neither; judged in both orders.
+
+        Raises:
+            JudgeError: the judge failed; recorded as status ``error``.
+        """
+        __tracebackhide__ = True
+        from pytest_llmops.checks.pairwise import prefer
+
+        judge, rubric, given = self.judging(first, criterion, None)
+        texts = given["text"], self.judging(second, criterion, None)[2]["text"]
+        others = {key: value for key, value in given.items() if key != "text"}
+        name = f"{rubric.name}.prefers"
+        try:
+            found = prefer(
+                judge.lead, rubric, *texts, input=given["input"], expected=given["expected"], context=given["context"]
+            )
+        except JudgeError as error:
+            self.measurements[self._free(name)] = Measurement(status="error", reason=str(error), source="judge")
+            raise
+        for metric, value in ((name, float(found)), (f"{rubric.name}.position_bias", found.position_bias)):
+            self.measurements[self._free(metric)] = Measurement(
+                value=value,
+                reason=found.reason if metric == name else None,
+                source="judge" if metric == name else "builtin",
+                definition=found.definition,
+            )
+        return found
+
     @contextlib.contextmanager
     def toned(self, result: Result) -> Iterator[tuple[Judge, HowItSounds, Callable[[Tone], None]]]:
         """The judge, what it is asked about a result's tone, and what takes down its answer."""
@@ -640,6 +757,9 @@ class Evaluation:
                 )
         for step in self.steps:
             found |= step.measurements()
+        for result in self.results:
+            for trigger in result.guardrails_triggered:
+                self.guarded(trigger.name, result, triggered=True, reason=trigger.reason)
         return found
 
 

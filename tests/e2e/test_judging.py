@@ -222,3 +222,31 @@ def test_a_live_run_tells_a_judge_that_moved(judged, standin, env, n):
     assert moved.returncode == 1
     moved.match("*judge drift: helpfulness moved by -0.500, 0.750 → 0.250 on the same 10 stored answers*")
     assert sum("helpfulness" in test.get("rejudged", {}) for test in moved.record["tests"]) == 10
+
+
+def test_two_answers_side_by_side_in_both_orders(judged, standin, env):
+    def first_is_always_better(request):
+        return json.dumps({"reason": "It stands first.", "choice": "first"}) if is_judged(request) else None
+
+    standin.script(first_is_always_better)
+    judged.file(
+        "test_it.py",
+        """
+        import pytest
+        from app import answer
+
+        @pytest.mark.llm_eval
+        def test_it(llm_eval):
+            one = llm_eval.run(answer, "GOOD day", name="one")
+            other = llm_eval.run(answer, "GOOD night", name="other")
+            preference = llm_eval.prefer(one, other, "clarity")
+            assert (preference, preference.position_bias) == (0.5, 1.0)
+        """,
+    )
+    run = judged.run("--llm-json=run.json", env=env)
+    assert run.outcomes == {"passed": 1}, run.out
+    measured = run.record["tests"][0]["measurements"]
+    assert (measured["clarity.prefers"]["value"], measured["clarity.position_bias"]["value"]) == (0.5, 1.0)
+    assert [call["role"] for call in run.record["tests"][0]["calls"]].count("judge") == 2
+    assert judged.run("--llm-record=none", env=without_keys(env)).outcomes == {"passed": 1}
+    assert len(standin.requests) == 4

@@ -1,0 +1,115 @@
+"""Which of two answers is better: asked in both orders, since judges prefer a place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+from pytest_llmops.checks import judge_prompt
+from pytest_llmops.checks.judge import Judge
+from pytest_llmops.checks.judge_prompt import PROMPT_VERSION, Prompt
+from pytest_llmops.checks.judge_verdict import validated
+from pytest_llmops.checks.question import Question, short_hash
+from pytest_llmops.checks.rubrics import Rubric
+from pytest_llmops.checks.score import Measured
+
+Choice = Literal["first", "second", "tie"]
+
+_ASK = """\
+The answer below holds two answers to the same input, as a JSON object with the keys "first" and "second". Compare the \
+two by this criterion; the scale says what is better. Which stands first means nothing. Say "tie" only where neither \
+is better.
+
+"""
+_FORM = """\
+First give the reason, then the choice.
+- reason: one to three sentences, in English, that name what makes the difference.
+- choice: "first", "second" or "tie"."""
+_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "reason": {"type": "string", "description": "Why, in English, one to three sentences."},
+        "choice": {"type": "string", "enum": ["first", "second", "tie"]},
+    },
+    "required": ["reason", "choice"],
+    "additionalProperties": False,
+}
+
+
+class _Verdict(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+    choice: Choice
+
+
+class Preference(Measured):
+    """1 where the second answer was preferred in both orders, 0 for the first, .5 for a tie or no clear choice.
+
+    Args:
+        position_bias: 1 where whichever stood first was taken both times, -1 whichever stood second, else 0.
+        definition: hash of judge model and rubric.
+    """
+
+    position_bias: float
+    definition: str
+
+
+class Comparing(Question[_Verdict]):
+    """Asks which of two answers is better, in one order."""
+
+    def __init__(self, judge: Judge, rubric: Rubric, texts: Sequence[str], given: dict[str, Any]) -> None:
+        self.rubric, self.given = rubric, given
+        self.text = judge_prompt.as_text({"first": texts[0], "second": texts[1]})
+        self.definition = definition(judge, rubric)
+        shown = [None if value is None else judge_prompt.as_text(value) for value in given.values()]
+        super().__init__(judge.model, rubric.name, [self.definition, self.text, shown])
+
+    def prompt(self) -> Prompt:
+        """The texts that are sent."""
+        criterion = _ASK + self.rubric.text()
+        if self.rubric.direction == "lower":
+            criterion += "\nA lower level is better."
+        return judge_prompt.compose(criterion, _FORM, _SCHEMA, key=self.key, text=self.text, **self.given)
+
+    def understood(self, answer: object) -> _Verdict:
+        """The judge's choice."""
+        return validated(answer, _Verdict)
+
+
+def definition(judge: Judge, rubric: Rubric) -> str:
+    """Hash of what a preference means."""
+    return short_hash([PROMPT_VERSION, judge.model, _ASK, _FORM, rubric.direction, rubric.text()], 6)
+
+
+def prefer(judge: Judge, rubric: Rubric, first: str, second: str, **given: Any) -> Preference:
+    """Which of two answers is better by a rubric.
+
+    Args:
+        judge: asked twice.
+        rubric: what better means.
+        first: an answer; the preference is 0 where it is better.
+        second: another one; 1 where it is better.
+        given: ``input``, ``expected``, ``context`` of both.
+
+    Raises:
+        JudgeError: the judge failed in one of the orders.
+    """
+    forth = judge.settle(Comparing(judge, rubric, (first, second), given))
+    back = judge.settle(Comparing(judge, rubric, (second, first), given))
+    # As points of the second answer.
+    points = {"first": 0.0, "second": 1.0, "tie": 0.5}
+    one, other = points[forth.choice], 1 - points[back.choice]
+    value = (one + other) / 2
+    preference = Preference(
+        value,
+        name=f"{rubric.name}.prefers",
+        reason=f"{forth.choice}: {forth.reason}\nin the other order {back.choice}: {back.reason}",
+        text=second,
+    )
+    same_place = forth.choice == back.choice != "tie"
+    preference.position_bias = {"first": 1.0, "second": -1.0}[forth.choice] if same_place else 0.0
+    preference.definition = definition(judge, rubric)
+    return preference
