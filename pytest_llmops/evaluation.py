@@ -380,6 +380,8 @@ class Evaluation:
     def guarded(self, name: str, result: Result, *, triggered: bool, reason: str | None = None) -> None:
         """Record whether a guardrail fired: 1 or 0."""
         key = name + result._suffix
+        if key in self.measurements and self.measurements[key].source != "guardrail":
+            key = f"guardrail.{key}"  # a judge has scored something of that name
         if triggered or key not in self.measurements:
             self.measurements[key] = Measurement(
                 value=float(triggered), reason=reason or None, source="guardrail", kind="rate"
@@ -632,9 +634,7 @@ class Evaluation:
         others = {key: value for key, value in given.items() if key != "text"}
         name = f"{rubric.name}.prefers"
         try:
-            found = prefer(
-                judge.lead, rubric, *texts, input=given["input"], expected=given["expected"], context=given["context"]
-            )
+            found = prefer(judge.lead, rubric, *texts, **others)
         except JudgeError as error:
             self.measurements[self._free(name)] = Measurement(status="error", reason=str(error), source="judge")
             raise
