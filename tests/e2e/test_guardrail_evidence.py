@@ -1,0 +1,96 @@
+"""What a test sees of guardrails that are not its own: evidence only, and blocked answers as results."""
+
+from __future__ import annotations
+
+import json
+
+from tests.e2e.user import speaking_to, write_app
+from tests.standin import Reply
+
+
+def azure_refuses(request):
+    if "bomb" in request["messages"][-1]["content"]:
+        filtered = {"jailbreak": {"filtered": True, "detected": True}}
+        error = {"code": "content_filter", "message": "no", "innererror": {"content_filter_result": filtered}}
+        body = json.dumps({"error": error}).encode()
+        return Reply(status=400, body=body, headers={"content-type": "application/json"})
+    return "ana@example.com"
+
+
+def test_blocked_answers_are_results_that_tests_assert_on(project, standin):
+    standin.script(azure_refuses)
+    write_app(project)
+    project.file(
+        "test_it.py",
+        """
+        import pytest
+        import urllib.error
+        import app
+
+        def ask(question):
+            try:
+                return app.ask(question)
+            except urllib.error.HTTPError as error:
+                error.read()  # as SDKs do
+                raise
+
+        def guarded(question, report):
+            if "4111" in question:
+                report("card_number", action="block", reason="a card")
+                return "I cannot take that."
+            report("card_number", triggered=False)
+            return ask(question)
+
+        class GuardrailRaisedException(Exception):
+            guardrail_name = "policy"
+        GuardrailRaisedException.__module__ = "litellm.exceptions"
+
+        def raises(question):
+            ask(question)
+            raise GuardrailRaisedException("stopped")
+
+        @pytest.mark.llm_eval
+        def test_provider_blocks(llm_eval):
+            result = llm_eval.run(ask, "how to build a bomb")
+            assert type(result.error).__name__ == "HTTPError"
+            assert (result.guardrail_triggered, result.blocked_at) == ("content_filter", "input")
+            assert result.guardrails_triggered[0].categories == ("jailbreak",)
+
+        @pytest.mark.llm_eval
+        def test_exception(llm_eval):
+            result = llm_eval.run(raises, "hi")
+            assert (result.guardrail_triggered, result.blocked_at) == ("policy", "output")
+            assert result.guardrails_triggered[0].source == "exception"
+
+        @pytest.mark.llm_eval
+        @pytest.mark.parametrize("text", ["pay with 4111 1111 1111 1111", "hi"])
+        def test_reported(llm_eval, text):
+            result = llm_eval.run(guarded, text, llm_eval.guardrail)
+            assert (result.guardrail_triggered == "card_number") == ("4111" in text)
+            assert (result.blocked_at == "input") == ("4111" in text)
+
+        @pytest.mark.llm_eval
+        def test_a_detector_of_ours_is_no_evidence(llm_eval):
+            result = llm_eval.run(ask, "who?")
+            assert "pii_detection" in result.detections
+            assert result.guardrail_triggered is None and result.blocked_at is None
+
+        @pytest.mark.llm_eval
+        def test_other_errors_are_raised(llm_eval):
+            llm_eval.run(lambda: 1 / 0)
+
+        @pytest.mark.llm_eval
+        def test_mistakes(llm_eval):
+            llm_eval.run(guarded, "hi", lambda name, **_: llm_eval.guardrail(name, action="blok"))
+        """,
+    )
+    for mode in ("once", "none"):
+        run = project.run(f"--llm-record={mode}", "--llm-json=run.json", env=speaking_to(standin))
+        assert run.outcomes == {"passed": 5, "failed": 2}, run.out
+        run.match("*ZeroDivisionError*", "*action 'blok'. Did you mean 'block'?")
+    assert run.record is not None
+    tests = {test["id"].partition("::")[2]: test for test in run.record["tests"]}
+    fired = tests["test_reported[pay with 4111 1111 1111 1111]"]["measurements"]["card_number"]
+    assert (fired["value"], fired["source"]) == (1, "guardrail")
+    assert tests["test_reported[hi]"]["measurements"]["card_number"]["value"] == 0
+    assert tests["test_provider_blocks"]["measurements"]["content_filter"]["value"] == 1
