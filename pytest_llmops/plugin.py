@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_llmops.options import MARKER, SETTINGS, USAGE, find_pyproject
+from pytest_llmops.options import MARKER, SETTINGS, USAGE, find_pyproject, under_ci
 
 if TYPE_CHECKING:
     from pytest_llmops.checks.jury import Judging
@@ -56,6 +57,10 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_llmops import outputs
 
         outputs.configure(config, settings)
+    if sys.stdout.isatty() and not under_ci() and (settings is None or settings.record != "none"):
+        from pytest_llmops import progress
+
+        progress.configure(config)
     part = WorkerOutput(config) if hasattr(config, "workerinput") else Controller(config, settings)
     config.pluginmanager.register(part, "llmops-controller")
 
