@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pytest_llmops.cassettes.tape import Tape
     from pytest_llmops.cassettes.transfer import Transfer
     from pytest_llmops.checks import Judge, Rubric, Score
+    from pytest_llmops.checks.adapters import LibraryScore
     from pytest_llmops.checks.jury import Judging
     from pytest_llmops.checks.pairwise import Preference
     from pytest_llmops.checks.score import Measured
@@ -47,6 +48,8 @@ class Result(Observed):
         self._evaluation = evaluation
         self._suffix = suffix
         self.languages = evaluation.project.languages
+        self.suffix = suffix
+        """Ends the names of this run's measurements: ``#2``; "" for the first run."""
         self.reported: list[Trigger] = []
         """Guardrails that the application reported, and those of the suite."""
         self.output: Any = None
@@ -199,6 +202,36 @@ class Result(Observed):
         with self._evaluation.toned(self) as (judge, what, heard):
             heard(tone := await judge.asettle(what))
         return tone
+
+    def ragas(self, metric: Any, **options: Any) -> LibraryScore:
+        """Measure by a metric of ragas, driven by the judge; recorded as ``ragas.NAME`` (docs/judges.md).
+
+        Args:
+            metric: its name (``"faithfulness"``), class or object, of ``ragas.metrics.collections``.
+            options: for the class, or in place of the case's fields (``reference=…``).
+
+        Raises:
+            JudgeError: the metric failed, or gave no number; recorded as status ``error``.
+        """
+        __tracebackhide__ = True
+        from pytest_llmops.checks.adapters import ragas
+
+        return self._evaluation.by_library(self, "ragas", ragas.evaluate, metric, options)
+
+    def deepeval(self, metric: Any, **options: Any) -> LibraryScore:
+        """Measure by a metric of deepeval, driven by the judge; recorded as ``deepeval.NAME`` (docs/judges.md).
+
+        Args:
+            metric: an object such as ``GEval(…)``, its class, or the class' name.
+            options: for the class.
+
+        Raises:
+            JudgeError: the metric failed, or gave no number; recorded as status ``error``.
+        """
+        __tracebackhide__ = True
+        from pytest_llmops.checks.adapters import deepeval
+
+        return self._evaluation.by_library(self, "deepeval", deepeval.evaluate, metric, options)
 
     @property
     def style(self) -> Style:
@@ -539,6 +572,22 @@ class Evaluation:
             tags=tags,
         )
 
+    @property
+    def prompt_registry(self) -> Registry:
+        """The prompt registry.
+
+        Raises:
+            SettingsError: this evaluation was made without one.
+        """
+        if self.prompts is None:
+            raise SettingsError("this evaluation has no prompt registry.")
+        return self.prompts
+
+    def prompt(self, reference: str) -> Prompt:
+        """A prompt of the registry; the test is about it from now on."""
+        __tracebackhide__ = True
+        return self.prompt_registry[reference]
+
     def use_prompt(self, prompt: Prompt) -> None:
         """Note that this test is about a prompt: its id and hash go into the record."""
         self.used_prompts[prompt.id] = prompt
@@ -686,6 +735,32 @@ class Evaluation:
         self.measurements[rubric.name + suffix] = Measurement(
             status="error", reason=reason, source="judge", direction=rubric.direction
         )
+
+    def by_library(
+        self, result: Result, library: str, evaluate: Callable[..., LibraryScore], metric: Any, options: dict[str, Any]
+    ) -> LibraryScore:
+        """`Result.ragas` and `Result.deepeval`."""
+        __tracebackhide__ = True
+        from pytest_llmops.checks.adapters import Material
+        from pytest_llmops.checks.judge_prompt import as_text
+
+        case, text = self.case, result.text
+        given = {"input": case.input, "expected": case.expected} if case else {}
+        shown = {name: None if value is None else as_text(value) for name, value in given.items()}
+        name = metric if isinstance(metric, str) else getattr(metric, "name", getattr(metric, "__name__", "metric"))
+        try:
+            if text is None:
+                raise JudgeError(f"{library} {name}: there is no text: the run returned no str, and no call answered.")
+            material = Material(text, **shown, context=case.context if case else ())
+            found = evaluate(metric, self.judge().lead, material, options)
+        except JudgeError as error:
+            failed = Measurement(status="error", reason=str(error), source="library")
+            self.measurements[f"{library}.{name}{result._suffix}"] = failed
+            raise
+        self.measurements[found.name + result._suffix] = Measurement(
+            value=float(found), reason=found.reason, source="library", definition=found.definition
+        )
+        return found
 
     # -- metrics without a model ----------------------------------------------------------------------------------
 

@@ -1,0 +1,159 @@
+"""Metrics of deepeval and ragas, driven by our judge: recorded, replayed, counted and priced as its calls."""
+
+from __future__ import annotations
+
+import json
+from importlib.util import find_spec
+
+import pytest
+
+from tests.e2e.test_judge import APP, env, is_judged, judged, without_keys
+
+__all__ = ["APP", "env", "is_judged", "judged", "without_keys"]
+
+needs_deepeval = pytest.mark.skipif(not find_spec("deepeval"), reason="deepeval (extra [deepeval]) is not installed")
+needs_ragas = pytest.mark.skipif(not find_spec("ragas"), reason="ragas (extra [ragas]) is not installed")
+
+
+class LibraryJudge:
+    """Answers in the schema that is asked for; `wrong` in place of every score."""
+
+    def __init__(self, wrong=None):
+        self.wrong = wrong
+
+    def __call__(self, request):
+        if not is_judged(request):
+            return None
+        schema = request["response_format"]["json_schema"]["schema"]
+        names = set(schema["properties"])
+        if names == {"steps"}:
+            return json.dumps({"steps": ["Read it.", "Judge it."]})
+        if "score" in names:
+            score = 8 if self.wrong is None else self.wrong
+            return json.dumps({"score": score, "reason": "Mostly right."})
+        if "statement" in json.dumps(schema) and "verdict" in json.dumps(schema):
+            rows = [{"statement": f"S{v}", "reason": "Because.", "verdict": v} for v in (1, 0)]
+            return json.dumps({"statements": rows if self.wrong is None else []})
+        return json.dumps({"statements": ["S1", "S0"] if self.wrong is None else []})
+
+
+DEEPEVAL = """
+    import pytest
+    from app import answer
+    from deepeval.metrics import GEval
+    from deepeval.test_case import SingleTurnParams as P
+
+    @pytest.mark.llm_eval(dataset="cases.jsonl")
+    def test_it(llm_eval, llm_case):
+        result = llm_eval.run(answer, llm_case.input)
+        score = result.deepeval(GEval, name="right", criteria="Is it right?", evaluation_params=[P.ACTUAL_OUTPUT])
+        assert score == 0.8
+        assert score.reason == "Mostly right."
+"""
+RAGAS = """
+    import pytest
+    from app import answer
+
+    @pytest.mark.llm_eval(dataset="cases.jsonl")
+    def test_it(llm_eval, llm_case):
+        result = llm_eval.run(answer, llm_case.input)
+        assert result.ragas("faithfulness") == 0.5
+"""
+
+
+def recorded_and_replayed(judged, standin, env, test, metric, calls, value):
+    judged.file("cases.jsonl", '{"id": "a", "input": "GOOD day", "context": ["Days are good."]}\n')
+    judged.file("test_it.py", test)
+    standin.script(LibraryJudge())
+    args = ("-p", "no:deepeval", "--llm-json=run.json")
+    recorded = judged.run(*args, env=env)
+    assert recorded.outcomes == {"passed": 1}, recorded.out
+    assert len(standin.requests) == calls + 1
+    replayed = judged.run(*args, "--llm-record=none", env=without_keys(env))
+    assert replayed.outcomes == {"passed": 1}, replayed.out
+    assert len(standin.requests) == calls + 1
+    for run in (recorded, replayed):
+        (record,) = run.record["tests"]
+        measured = record["measurements"][metric]
+        assert (measured["value"], measured["source"], measured["status"]) == (value, "library", "ok")
+        assert [call["role"] for call in record["calls"]] == ["app"] + ["judge"] * calls
+        assert all(call["input_tokens"] for call in record["calls"])
+        # "Echo: GOOD day" on three words: the library's tokens are not the application's
+        assert record["measurements"]["output_tokens"]["value"] == 3
+
+
+@needs_deepeval
+def test_deepeval_s_metrics_are_recorded_and_replayed(judged, standin, env):
+    recorded_and_replayed(judged, standin, env, DEEPEVAL, "deepeval.right [GEval]", 2, 0.8)
+
+
+@needs_ragas
+def test_ragas_metrics_are_recorded_and_replayed(judged, standin, env):
+    recorded_and_replayed(judged, standin, env, RAGAS, "ragas.faithfulness", 2, 0.5)
+
+
+@needs_ragas
+def test_ragas_inside_a_running_loop(judged, standin, env):
+    awaiting = RAGAS.replace("    def test", "    @pytest.mark.asyncio\n    async def test")
+    recorded_and_replayed(judged, standin, env, awaiting, "ragas.faithfulness", 2, 0.5)
+
+
+@needs_ragas
+def test_a_metric_without_a_number_is_an_error(judged, standin, env):
+    judged.file("cases.jsonl", '{"id": "a", "input": "GOOD day", "context": ["Days are good."]}\n')
+    judged.file("test_it.py", RAGAS)
+    standin.script(LibraryJudge(wrong=0))  # no statements: ragas answers NaN
+    run = judged.run("--llm-json=run.json", "-p", "no:deepeval", env=env)
+    assert run.returncode == 1
+    run.match("*ragas Faithfulness gave no score but nan*")
+    (record,) = run.record["tests"]
+    assert record["measurements"]["ragas.faithfulness"]["status"] == "error"
+
+
+@needs_deepeval
+def test_a_judge_that_answers_nonsense_to_deepeval(judged, standin, env):
+    judged.file("cases.jsonl", '{"id": "a", "input": "GOOD day"}\n')
+    judged.file("test_it.py", DEEPEVAL)
+    standin.script(LibraryJudge(wrong="high"))
+    run = judged.run("--llm-json=run.json", "-p", "no:deepeval", env=env)
+    assert run.returncode == 1
+    run.match("*gave no verdict on 'deepeval *score: *")
+    assert "0.8" not in json.dumps(run.record["tests"][0]["measurements"].get("deepeval.right [GEval]", {}))
+
+
+@needs_ragas
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        ('"faithfulnes"', "*ragas has no metric 'faithfulnes'. Did you mean 'faithfulness'*"),
+        ('"faithfulness"', "*ragas Faithfulness needs retrieved_contexts*"),
+        ('"answer_relevancy"', "*needs embeddings*"),
+    ],
+)
+def test_mistakes_with_ragas_are_clear(judged, standin, env, call, message):
+    judged.file("cases.jsonl", '{"id": "a", "input": "GOOD day"}\n')
+    judged.file("test_it.py", RAGAS.replace('"faithfulness"', call))
+    run = judged.run("-p", "no:deepeval", env=env)
+    assert run.outcomes == {"failed": 1}, run.out
+    run.match(message)
+
+
+@pytest.mark.parametrize("library", ["deepeval", "ragas"])
+def test_a_missing_library_names_its_extra(judged, env, library):
+    judged.file("cases.jsonl", '{"id": "a", "input": "GOOD day"}\n')
+    judged.file(
+        "test_it.py",
+        f"""
+        import sys
+        import pytest
+        from app import answer
+
+        @pytest.mark.llm_eval(dataset="cases.jsonl")
+        def test_it(llm_eval, llm_case, monkeypatch):
+            monkeypatch.setitem(sys.modules, "{library}", None)
+            llm_eval.run(answer, llm_case.input).{library}("anything")
+        """,
+    )
+    run = judged.run("-p", "no:deepeval", env=env)
+    assert run.outcomes == {"failed": 1}, run.out
+    run.match(f"*pip install 'pytest-llmops[[]{library}]'*")
