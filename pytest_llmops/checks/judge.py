@@ -48,7 +48,12 @@ class Judge:
         if isinstance(model, str):
             self.model = model
             provider, name = parse_model(model)
-            self._ask = Client(provider, name, timeout_s, base_url)
+            if provider == "litellm":
+                from pytest_llmops.checks.adapters import litellm
+
+                self._ask = litellm.function(name, timeout_s)
+            else:
+                self._ask = Client(provider, name, timeout_s, base_url)
         else:
             self.model = f"function:{model.__module__}.{getattr(model, '__qualname__', type(model).__qualname__)}"
             self._ask = model

@@ -75,7 +75,7 @@ PROVIDERS: Mapping[str, Provider] = {
     "together": Provider("https://api.together.xyz/v1", "TOGETHER_API_KEY"),
     "google": Provider("https://generativelanguage.googleapis.com/v1beta/openai", "GEMINI_API_KEY"),
 }
-KNOWN = ("anthropic", *PROVIDERS)
+KNOWN = ("anthropic", "litellm", *PROVIDERS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from tests.e2e.test_judge import APP, env, is_judged, judged, without_keys
 __all__ = ["APP", "env", "is_judged", "judged", "without_keys"]
 
 needs_deepeval = pytest.mark.skipif(not find_spec("deepeval"), reason="deepeval (extra [deepeval]) is not installed")
+needs_litellm = pytest.mark.skipif(not find_spec("litellm"), reason="litellm (extra [litellm]) is not installed")
 needs_ragas = pytest.mark.skipif(not find_spec("ragas"), reason="ragas (extra [ragas]) is not installed")
 
 
@@ -157,3 +158,27 @@ def test_a_missing_library_names_its_extra(judged, env, library):
     run = judged.run("-p", "no:deepeval", env=env)
     assert run.outcomes == {"failed": 1}, run.out
     run.match(f"*pip install 'pytest-llmops[[]{library}]'*")
+
+
+@needs_litellm
+def test_a_judge_behind_litellm(judged, standin, env):
+    env = {**env, "PYTEST_LLM_JUDGE": "litellm:openai/gpt-judge", "OPENAI_API_BASE": env["OPENAI_BASE_URL"]}
+    recorded = judged.run("--llm-json=run.json", env=env)
+    assert recorded.outcomes == {"passed": 2}, recorded.out
+    assert len(standin.requests) == 4
+    replayed = judged.run("--llm-json=run.json", "--llm-record=none", env=without_keys(env))
+    assert replayed.outcomes == {"passed": 2}, replayed.out
+    assert len(standin.requests) == 4
+    for test in replayed.record["tests"]:
+        assert test["measurements"]["helpfulness"]["value"] == 0.75
+        assert [call["role"] for call in test["calls"]] == ["app", "judge"]
+    missed = judged.run("--llm-record=none", "--llm-judge=litellm:openai/gpt-other", env=without_keys(env))
+    assert missed.outcomes == {"failed": 2}, missed.out
+    missed.match("*has no recording*")
+
+
+@pytest.mark.skipif(bool(find_spec("litellm")), reason="litellm is installed")
+def test_litellm_missing_names_its_extra(judged, env):
+    run = judged.run("--llm-judge=litellm:openai/gpt-judge", env=env)
+    assert run.outcomes == {"failed": 2}, run.out
+    run.match("*pip install 'pytest-llmops[[]litellm]'*")
