@@ -99,6 +99,8 @@ class Tape:
         self.transfers: list[Transfer] = []
         self.captures: list[object] = []
         self.steps: list[object] = []
+        self.owner: object | None = None
+        """The evaluation whose test this is."""
         self._lock = threading.RLock()
         self._stored: list[Interaction] = []
         self._index: dict[str, list[Interaction]] = defaultdict(list)
@@ -123,6 +125,8 @@ class Tape:
 
             self._stored = reader.load(foreign, self._foreign_key, ignored=self.options.ignored_fields)
             self.existed = True
+        if self.mode == "live" and not self._replays:
+            return
         leftovers = Leftovers(path)
         if leftovers.interactions and self._replays:
             have = {key for key, _ in storage.occurrences(self._stored)}
@@ -232,7 +236,8 @@ class Tape:
             found = self._unused(self._second_key(request), self._second_tier())
             if found is not None:
                 self.notes.append(f"call {len(self.transfers) + 1}: matched after renaming ids by order")
-        if found is None and not self.existed and self._adopted is None and self.path is not None:
+        searches = not self.existed and self._adopted is None and self.mode != "live"
+        if found is None and searches and self.path is not None:
             self._adopt(self.path)
             found = self._unused(request.key, self._index)
         if found is not None:
@@ -384,7 +389,11 @@ class Tape:
             self._journal.discard()
         if self.path is None or self.mode == "none" or self.discarded:
             return
-        if self.refused and self.mode != "live":
+        if self.mode == "live":  # --llm-resume reads the journals; no cassette is made
+            if self._journal is not None:
+                self._journal.close()
+            return
+        if self.refused:
             if self._journal is not None:
                 self._journal.close()  # the other exchanges are paid for: the next run takes them up from there
             where, kind = self.refused[0]
