@@ -9,14 +9,16 @@ if TYPE_CHECKING:
     from pytest_llmops.ab import assign_arm
     from pytest_llmops.checks import Judge, Jury, Rubric, Score
     from pytest_llmops.checks.tone import EvaluationMetrics
+    from pytest_llmops.suite import PromptTestSuite
 
-__all__ = ["EvaluationMetrics", "Judge", "Jury", "Rubric", "Score", "assign_arm"]
+__all__ = ["EvaluationMetrics", "Judge", "Jury", "PromptTestSuite", "Rubric", "Score", "assign_arm"]
 
 # Loaded when asked for: every pytest run of a project imports this package.
 _WHERE = {
     "EvaluationMetrics": "pytest_llmops.checks.tone",
     "Judge": "pytest_llmops.checks",
     "Jury": "pytest_llmops.checks",
+    "PromptTestSuite": "pytest_llmops.suite",
     "Rubric": "pytest_llmops.checks",
     "Score": "pytest_llmops.checks",
     "assign_arm": "pytest_llmops.ab",

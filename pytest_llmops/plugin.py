@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pytest_llmops.checks.jury import Judging
     from pytest_llmops.datasets import Case
     from pytest_llmops.evaluation import Evaluation
+    from pytest_llmops.guarding import GuardrailSuite
     from pytest_llmops.prompts import Registry
     from pytest_llmops.session import ItemSession
 
@@ -175,6 +176,15 @@ def llm_prompts(request: pytest.FixtureRequest) -> Registry:
 
     project = configuration(request.config).project
     return Registry.near(request.path.parent, project.prompts, request.config.rootpath)
+
+
+@pytest.fixture
+def llm_guardrails(request: pytest.FixtureRequest) -> GuardrailSuite:
+    """The configured guardrails: ``llm_guardrails.scan(text)``, ``llm_guardrails["pii_detection"].check(text)``."""
+    from pytest_llmops.configuration import configuration
+    from pytest_llmops.guarding import GuardrailSuite
+
+    return GuardrailSuite(configuration(request.config).project.guardrails)
 
 
 def _evaluation(request: pytest.FixtureRequest, fixture: str) -> Evaluation:

@@ -129,6 +129,7 @@ class ItemSession:
         evaluation = Evaluation(
             tape, configuration.project, self._make_judge, case=trial.case, store_text=configuration.store_text
         )
+        tape.owner = evaluation
         evaluation.prompts = self._registry(item).told(evaluation.use_prompt)
         if spec.prompt is not None:
             spec = replace(spec, prompt=evaluation.prompts[spec.prompt].id)

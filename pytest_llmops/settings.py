@@ -92,6 +92,7 @@ class ProjectSettings:
         scrub_fields: names of JSON fields whose values are masked likewise.
         ignore_fields: names of JSON request fields left out of matching, besides the built-in ones.
         min_cases: cases below which a metric is ``too_few_cases``.
+        guardrails: names of those that ``llm_guardrails`` scans with; none: all that need nothing but the text.
         languages: BCP 47 codes of what answers may be written in; none: ten common ones.
         prompts: folder of prompt files; None: the nearest ``prompts/`` beside or above each test.
     """
@@ -106,6 +107,7 @@ class ProjectSettings:
     judge: JudgeSettings = field(default_factory=JudgeSettings)
     prompts: Path | None = None
     languages: tuple[str, ...] = ()
+    guardrails: tuple[str, ...] = ()
 
 
 def load_project(path: Path | None) -> ProjectSettings:

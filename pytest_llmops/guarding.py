@@ -1,0 +1,171 @@
+"""Guardrails put around an application or a prompt by the test: they are the guard under test. docs/suites.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from pytest_llmops.checks.guardrails import Guardrail, Outcome, build
+from pytest_llmops.errors import SettingsError
+from pytest_llmops.evidence import Trigger, TriggerAction, TriggerStage
+from pytest_llmops.observed import SCANS, Detections
+
+if TYPE_CHECKING:
+    from pytest_llmops.prompts import GuardrailSpec, Prompt
+
+REMOVED = "[removed]"
+_DONE: dict[str, TriggerAction] = {"block": "blocked", "rewrite": "rewritten", "flag": "detected"}
+
+
+@dataclass(frozen=True)
+class Guard:
+    """One guardrail at one side of the application.
+
+    Args:
+        action: ``block``, ``rewrite`` or ``flag``.
+    """
+
+    guardrail: Guardrail
+    stage: TriggerStage
+    action: str
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """What became of a text.
+
+    Args:
+        text: as it goes on; rewritten where a guard says so.
+        checked: names of the guards that looked at it.
+        triggers: what fired, source ``builtin``.
+    """
+
+    text: str
+    checked: tuple[str, ...] = ()
+    triggers: tuple[Trigger, ...] = ()
+
+    @property
+    def blocked_by(self) -> str | None:
+        """The guard that kept it back."""
+        return next((t.name for t in self.triggers if t.action in ("blocked", "failed_closed")), None)
+
+
+def of_names(names: Sequence[str | Guardrail]) -> list[Guard]:
+    """Guards by name, each at the sides and with the action that are its own.
+
+    Raises:
+        SettingsError: no such guardrail.
+    """
+    if isinstance(names, str):
+        raise SettingsError(f"guardrails={names!r}: expected a list of names, [{names!r}].")
+    guards = []
+    for name in names:
+        guardrail = build(name) if isinstance(name, str) else name
+        stages: tuple[TriggerStage, ...] = ("input", "output") if guardrail.stage == "both" else (guardrail.stage,)
+        guards += [Guard(guardrail, stage, str(getattr(guardrail, "action", "block"))) for stage in stages]
+    return guards
+
+
+def of_prompt(prompt: Prompt) -> tuple[list[Guard], tuple[str, ...]]:
+    """The guards of a prompt's ``guardrails`` section, and the names there that nothing here can run."""
+    guards, unknown = [], []
+    for stage, specs in _sections(prompt):
+        for spec in specs:
+            try:
+                guards.append(Guard(_built(spec), stage, spec.action))
+            except SettingsError as error:
+                if "no guardrail is named" not in str(error):
+                    raise SettingsError(f"{prompt.where}: {prompt.id}: guardrails.{stage}: {error}") from None
+                unknown.append(spec.type)
+    return guards, tuple(unknown)
+
+
+def _sections(prompt: Prompt) -> Iterator[tuple[TriggerStage, Sequence[GuardrailSpec]]]:
+    yield "input", prompt.input_guardrails
+    yield "output", prompt.output_guardrails
+
+
+def _built(spec: GuardrailSpec) -> Guardrail:
+    threshold = {} if spec.threshold is None else {"threshold": spec.threshold}
+    return build(spec.type, **threshold, **spec.options)
+
+
+def apply(guards: Sequence[Guard], stage: TriggerStage, text: str, context: Mapping[str, Any]) -> Guarded:
+    """Let the guards of one side look at a text, one after the other; a block ends it.
+
+    A guard that fails itself keeps the text back: it fails closed.
+    """
+    checked, triggers = [], []
+    for guard in guards:
+        if guard.stage != stage:
+            continue
+        name = guard.guardrail.name
+        checked.append(name)
+        try:
+            outcome = guard.guardrail.check(text, context)
+        except Exception as error:  # a user's own guardrail may raise anything
+            why = f"the guardrail failed: {type(error).__name__}: {error}"
+            triggers.append(Trigger(name, "builtin", stage, "failed_closed", why))
+            break
+        if not outcome.triggered:
+            continue
+        rewritten = _rewritten(guard, text, outcome) if guard.action == "rewrite" else None
+        action = _DONE.get(guard.action, "blocked") if guard.action != "rewrite" or rewritten is not None else "blocked"
+        kinds = tuple(dict.fromkeys(span.type for span in outcome.spans))
+        triggers.append(Trigger(name, "builtin", stage, action, outcome.reason, kinds))
+        if action == "blocked":
+            break
+        text = rewritten if rewritten is not None else text
+    return Guarded(text, tuple(checked), tuple(triggers))
+
+
+def _rewritten(guard: Guard, text: str, outcome: Outcome) -> str | None:
+    """The text without what was found; None where that has no single place, so that only blocking helps."""
+    if not outcome.spans:
+        return None
+    from pytest_llmops.checks.guardrails.pii import PiiGuardrail, mask
+
+    if isinstance(guard.guardrail, PiiGuardrail):
+        return mask(text, outcome.spans)
+    kept, position = [], 0
+    for span in sorted(outcome.spans, key=lambda s: (s.start, s.end)):
+        if span.end > position:
+            kept += [text[position : span.start], REMOVED] if span.start >= position else []
+            position = span.end
+    return "".join(kept) + text[position:]
+
+
+class GuardrailSuite(Mapping[str, Guardrail]):
+    """Guardrails by name, to scan texts with: the fixture ``llm_guardrails``.
+
+    Args:
+        names: which ``scan`` uses; default those that need nothing but the text.
+    """
+
+    def __init__(self, names: Sequence[str] = ()) -> None:
+        self._names = tuple(names) or tuple(name for name in SCANS if name != "system_prompt_leak")
+        self._built = {name: build(name) for name in self._names}
+
+    def __getitem__(self, name: str) -> Guardrail:
+        """Any guardrail that there is, also one that ``scan`` does not use."""
+        if name not in self._built:
+            self._built[name] = build(name)
+        return self._built[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def scan(self, text: str, **context: Any) -> Detections:
+        """What the guardrails find in a text, by name: ``"pii_detection" in llm_guardrails.scan(text)``."""
+        outcomes = {name: self._built[name].check(text, context) for name in self._names}
+        return Detections({name: outcome for name, outcome in outcomes.items() if outcome.triggered})
+
+    def protect(self, text: str, *, stage: TriggerStage = "output", **context: Any) -> Guarded:
+        """A text as it would be let through: rewritten, or kept back (``blocked_by``)."""
+        guards = [replace(guard, stage=stage) for guard in of_names([*self._built.values()])]
+        unique = {guard.guardrail.name: guard for guard in guards}
+        return apply(list(unique.values()), stage, text, context)
