@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,6 +15,7 @@ from urllib.parse import urlsplit
 from pytest_llmops import providers
 from pytest_llmops.cassettes import bodies, keys, miss, redaction, storage
 from pytest_llmops.cassettes.journal import Journal, Leftovers
+from pytest_llmops.cassettes.recordings import Recordings
 from pytest_llmops.cassettes.storage import Interaction
 from pytest_llmops.cassettes.transfer import Transfer, to_exchange
 from pytest_llmops.cassettes.watcher import Watcher
@@ -102,14 +102,9 @@ class Tape:
         self.owner: object | None = None
         """The evaluation whose test this is."""
         self._lock = threading.RLock()
-        self._stored: list[Interaction] = []
-        self._index: dict[str, list[Interaction]] = defaultdict(list)
-        self._normalised: dict[str, list[Interaction]] | None = None
-        self._used: set[int] = set()
-        self._next: dict[str, int] = {}
+        self._recordings = Recordings(self._second_key_of)
         self._borrowed = False
         self._replays = mode != "all" and (mode != "live" or resume)
-        self._adopted: list[Interaction] | None = None
         self._leftovers: Leftovers | None = None
         self._journal = Journal(path) if path is not None and mode != "none" else None
         self.existed = False
@@ -119,23 +114,18 @@ class Tape:
     def _load(self, path: Path, foreign: Path | None) -> None:
         self.existed = path.is_file()
         if self.existed and self._replays:
-            self._stored = storage.load(path, hint=self.record_all)
+            self._recordings.add(storage.load(path, hint=self.record_all))
         elif foreign is not None and not self.existed and self._replays:
             from pytest_llmops.cassettes import foreign as reader
 
-            self._stored = reader.load(foreign, self._foreign_key, ignored=self.options.ignored_fields)
+            self._recordings.add(reader.load(foreign, self._foreign_key, ignored=self.options.ignored_fields))
             self.existed = True
         if self.mode == "live" and not self._replays:
             return
-        leftovers = Leftovers(path)
-        if leftovers.interactions and self._replays:
-            have = {key for key, _ in storage.occurrences(self._stored)}
-            self._stored = self._stored + [
-                e for key, e in storage.occurrences(leftovers.interactions) if key not in have
-            ]
-        self._leftovers = leftovers
-        for entry in self._stored:
-            self._index[entry["key"]].append(entry)
+        self._leftovers = Leftovers(path)
+        if self._replays:
+            self._recordings.add(self._leftovers.interactions)
+        for entry in self._recordings.stored:
             if entry["key"].startswith(JUDGED):
                 self.options.answers.setdefault(entry["key"], entry)
 
@@ -205,12 +195,10 @@ class Tape:
         return None
 
     def _recalled(self, key: str) -> Interaction | None:
-        found = self._unused(key, self._index) if self._replays else None
+        found = self._recordings.take(key) if self._replays else None
         if found is None and self.mode != "none":
             found = self.options.answers.get(key)
             self._borrowed = self._borrowed or found is not None
-        if found is not None:
-            self._used.add(id(found))
         return found
 
     def _request(
@@ -231,40 +219,26 @@ class Tape:
         return self.mode != "none"
 
     def _take(self, request: keys.Request) -> Interaction | None:
-        found = self._unused(request.key, self._index)
-        if found is None and self._stored:
-            found = self._unused(self._second_key(request), self._second_tier())
+        found = self._recordings.take(request.key)
+        if found is None:
+            found = self._recordings.take_second(lambda: self._second_key(request))
             if found is not None:
                 self.notes.append(f"call {len(self.transfers) + 1}: matched after renaming ids by order")
-        searches = not self.existed and self._adopted is None and self.mode != "live"
-        if found is None and searches and self.path is not None:
-            self._adopt(self.path)
-            found = self._unused(request.key, self._index)
-        if found is not None:
-            self._used.add(id(found))
+        path = self.path
+        if found is None and path is not None and not self.existed and self.mode != "live":
+            self._recordings.adopt(lambda: self.options.orphans(path))
+            found = self._recordings.take(request.key)
         return found
-
-    def _unused(self, key: str, index: Mapping[str, list[Interaction]]) -> Interaction | None:
-        entries = index.get(key, ())
-        for position in range(self._next.get(key, 0), len(entries)):
-            if id(entries[position]) not in self._used:
-                self._next[key] = position  # those before it are used up: many equal requests stay cheap
-                return entries[position]
-        return None
 
     def _second_key(self, request: keys.Request) -> str:
         where = keys.address(request.method, request.url, request.route)
         return keys.normalised_key(where, request.body, self.options.id_patterns)
 
-    def _second_tier(self) -> dict[str, list[Interaction]]:
-        if self._normalised is None:
-            self._normalised = defaultdict(list)
-            for entry in self._stored:
-                method, url = entry["request"].get("method", ""), entry["request"].get("url", "")
-                body = entry["request"].get("body")
-                key = keys.normalised_key(self._address(method, url, body), body, self.options.id_patterns)
-                self._normalised[key].append(entry)
-        return self._normalised
+    def _second_key_of(self, entry: Interaction) -> str:
+        request = entry["request"]
+        body = request.get("body")
+        where = self._address(request.get("method", ""), request.get("url", ""), body)
+        return keys.normalised_key(where, body, self.options.id_patterns)
 
     def _address(self, method: str, url: str, body: bodies.Body | None) -> str:
         data = bodies.decode(body) if body is not None and "multipart" not in body else None
@@ -272,12 +246,6 @@ class Tape:
 
     def _foreign_key(self, method: str, url: str, body: bodies.Body | None) -> str:
         return keys.key_of(self._address(method, url, body), self.options.scrub(body))
-
-    def _adopt(self, path: Path) -> None:
-        """Take up the recordings of a test that no longer exists: this one may be the same under a new name."""
-        self._adopted = [entry for entries in self.options.orphans(path) for entry in entries]
-        for entry in self._adopted:
-            self._index[entry["key"]].append(entry)
 
     # -- a request went wrong -------------------------------------------------------------------------------------
 
@@ -288,9 +256,13 @@ class Tape:
         return error
 
     def _describe(self, request: keys.Request, number: int) -> str:
-        used = sum(1 for entry in self._index.get(request.key, ()) if id(entry) in self._used)
         return miss.describe(
-            request, cassette=self.name, call=number, recorded=self._stored, used=used, command=self.command
+            request,
+            cassette=self.name,
+            call=number,
+            recorded=self._recordings.stored,
+            used=self._recordings.used(request.key),
+            command=self.command,
         )
 
     def _not_ours(self, method: str, url: str, host: str) -> str:
@@ -408,10 +380,10 @@ class Tape:
     def _save(self, path: Path, *, passed: bool) -> None:
         kept = [t for t in self.transfers if t.kept]
         drop = passed and self.mode in ("refresh", "all")
-        unused = [e for e in self._stored if id(e) not in self._used]
-        adopted = {id(e) for e in self._adopted or ()} & self._used
+        unused = self._recordings.unused
         recovered = self._leftovers is not None and bool(self._leftovers.interactions)
-        if not (any(t.live for t in kept) or adopted or recovered or self._borrowed or (drop and unused)):
+        found_elsewhere = self._borrowed or self._recordings.uses_adopted
+        if not (any(t.live for t in kept) or found_elsewhere or recovered or (drop and unused)):
             return
         with storage.locked(path):
             entries = _in_order(kept)
