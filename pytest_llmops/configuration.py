@@ -16,7 +16,9 @@ from pytest_llmops.options import SETTINGS, Age, RecordMode, find_pyproject, res
 from pytest_llmops.settings import ProjectSettings, load_project
 
 RERUN_VARIABLE = "PYTEST_LLMOPS_RERUN"
-"""Set by rerunning.py for its child: JSON of the trials, the budget, and where the record goes."""
+"""Set by rerunning.py for its child: JSON of the record mode, the budget, and where the record goes."""
+MOST_TRIALS = 5
+"""Of ``--llm-trials=auto``, and of a suspect's reruns."""
 _KEY = pytest.StashKey["Configuration"]()
 
 
@@ -27,6 +29,7 @@ class Configuration:
     Args:
         base: the folder that relative paths given on the command line start from.
         trials: overrides every marker's; None: each its own.
+        adaptive: one trial first, and more only where the gate needs them.
         concurrency: evaluations that may overlap in one process.
         timeout: seconds for the body of an evaluation; None: no limit.
         budget: USD for the run's live calls; None: no limit.
@@ -42,6 +45,7 @@ class Configuration:
     inconclusive: Literal["pass", "fail"]
     alpha: float
     trials: int | None
+    adaptive: bool
     concurrency: int
     concurrency_report: bool
     timeout: float | None
@@ -79,14 +83,15 @@ def configuration(config: pytest.Config) -> Configuration:
 
 
 def _ordered(known: Configuration, environ: Mapping[str, str] = os.environ) -> Configuration:
-    """A rerun of suspects is live, and leaves nothing but its record."""
+    """A child with more trials leaves nothing but its record, and its cassettes if it is to record."""
     if RERUN_VARIABLE not in environ:
         return known
     orders = json.loads(environ[RERUN_VARIABLE])
     return replace(
         known,
-        record="live",
-        trials=orders["trials"],
+        record=orders["record"],
+        trials=MOST_TRIALS,
+        adaptive=False,
         budget=orders["budget"],
         json=Path(orders["json"]),
         baseline=None,
@@ -121,6 +126,11 @@ def _resolved(config: pytest.Config) -> Configuration:
         raise SettingsError(
             "--llm-resume goes with --llm-record=live; what other modes record is taken up by itself after a crash."
         )
+    auto, trials = given["trials"] == "auto", given["trials"]
+    if auto and not given["baseline"]:
+        raise SettingsError("--llm-trials=auto needs a baseline to compare with: --llm-baseline=baseline.json")
+    if auto:
+        trials = MOST_TRIALS if update else 1
     return Configuration(
         base=base,
         project=load_project(find_pyproject(config.rootpath)),
@@ -131,7 +141,8 @@ def _resolved(config: pytest.Config) -> Configuration:
         update_baseline=update,
         inconclusive=given["inconclusive"] or "pass",
         alpha=given["alpha"] or 0.05,
-        trials=given["trials"],
+        trials=trials,
+        adaptive=auto and not update,
         concurrency=given["concurrency"] or 1,
         concurrency_report=bool(given["concurrency_report"]),
         timeout=given["timeout"],

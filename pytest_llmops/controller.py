@@ -154,6 +154,8 @@ class Controller:
 
         self._configuration = settings = configuration(self._config)
         self.run = run = self._run_record(settings)
+        if settings.adaptive and not stopped and self._baseline is not None and self._json:
+            self._add_trials(self._baseline, run, settings)
         self._fail_cases(run)
         for line in arms.render(run.ab):
             self._say(line)
@@ -215,6 +217,24 @@ class Controller:
         functions = {case.partition("[")[0] for case in ran}
         partial = {f for f in functions for arg in self._config.args if "[" in arg and f.endswith(_name_of(arg))}
         return {case for case in self._baseline.cases if case.partition("[")[0] in partial} - ran
+
+    def _add_trials(self, stored: Baseline, run: RunRecord, settings: Configuration) -> None:
+        """``--llm-trials=auto``: stop where one trial rules out a regression, else test once with five."""
+        from pytest_llmops import compare, rerunning
+
+        first = compare.compare(stored, run, _policy(settings), accept=self._accepted)
+        unsettled = [row.metric for row in first.metrics if row.gate and row.verdict in ("regressed", "inconclusive")]
+        if first.deterministic or not unsettled:
+            return
+        more = rerunning.trials(self._config, settings, run, unsettled)
+        for note in more.notes:
+            self._say(f"llmops: {note}", yellow=True)
+        run.tests = sorted(run.tests + more.tests, key=_order)
+        run.metrics = compare.summarize(run.tests, settings=settings.project.metrics)
+        for test in more.tests:
+            if test.outcome == "error" or (test.outcome == "failed" and test.threshold == 1.0):
+                file, _, name = test.id.partition("::")
+                self._fail(test.id, test.error or test.outcome, (file, None, name))
 
     def _fail_cases(self, run: RunRecord) -> None:
         """A case below its threshold fails, with its trials listed; a trial of it alone did not.

@@ -42,11 +42,13 @@ def _share(text: str) -> float:
     return value
 
 
-def _trials(text: str) -> int:
+def _trials(text: str) -> int | Literal["auto"]:
+    if text.strip() == "auto":
+        return "auto"
     try:
         value = int(text)
     except ValueError:
-        raise ValueError(f"{text!r} is not a whole number") from None
+        raise ValueError(f"{text!r} is not a whole number, nor auto") from None
     if not 1 <= value <= 1000:
         raise ValueError(f"{text!r} is not between 1 and 1000")
     return value
@@ -170,7 +172,13 @@ SETTINGS: tuple[Setting, ...] = (
         metavar="pass|fail",
     ),
     Setting("alpha", _share, "family-wise error rate of the gate (default .05)", metavar="F"),
-    Setting("trials", _trials, "trials of every case, over the marker's", metavar="N"),
+    Setting(
+        "trials",
+        _trials,
+        "trials of every case, over the marker's; auto: one, and on a live run four more where one cannot rule out a "
+        "regression",
+        metavar="N",
+    ),
     Setting(
         "concurrency",
         _count,

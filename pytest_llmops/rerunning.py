@@ -1,6 +1,6 @@
-"""More trials after a live run: suspects of the broken-case guard, run again in a pytest of their own.
+"""More trials after a live run, in a pytest of their own: of suspects, and where one trial did not settle the gate.
 
-The child sees the same project and options, calls providers live, and touches neither cassettes nor pytest's cache.
+The child sees the same project and options, and does not touch pytest's cache. Reruns of suspects use no cassettes.
 """
 
 from __future__ import annotations
@@ -10,21 +10,20 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_llmops.configuration import RERUN_VARIABLE
+from pytest_llmops.configuration import MOST_TRIALS, RERUN_VARIABLE
 
 if TYPE_CHECKING:
     from pytest_llmops.configuration import Configuration
     from pytest_llmops.records import Comparison, RunRecord, TestRecord
 
-TRIALS = 5
 MOST_SUSPECTS = 25
 """More broken cases than that show in the metrics; running them all again would cost as much as the run."""
 # Options of the run that say which tests, when to stop, or where reports go; with the number of words that follow.
@@ -56,19 +55,18 @@ def suspects(config: pytest.Config, settings: Configuration, run: RunRecord, com
     cases = [case for case in comparison.suspect_cases if case in live]
     if settings.record == "none" or not cases:
         return Rerun()
-    spent = sum(call.cost_usd or 0.0 for test in run.tests for call in test.calls if not call.replayed)
-    budget = None if settings.budget is None else settings.budget - spent
+    budget = _left(settings, run)
     if budget is not None and budget <= 0:
         return Rerun(notes=["the suspects were not run again: the budget is spent"])
     found = Rerun()
     if len(cases) > MOST_SUSPECTS:
         found.notes.append(f"{MOST_SUSPECTS} of {len(cases)} suspects were run again")
         cases = cases[:MOST_SUSPECTS]
-    _announce(config, f"llmops: running {len(cases)} suspect case{'s' * (len(cases) != 1)} {TRIALS} times more")
+    _announce(config, f"llmops: running {len(cases)} suspect case{'s' * (len(cases) != 1)} {MOST_TRIALS} times more")
     took = sum(test.duration_s for test in run.tests if test.case in cases)
     try:
-        ids = [nodeid for case in cases for nodeid in _trial_ids(config, case)]
-        tests = _in_child(config, ids, budget, timeout=120 + 50 * took)
+        ids = [nodeid for case in cases for nodeid in _trial_ids(config, case, range(MOST_TRIALS))]
+        tests = _in_child(config, ids, {"record": "live", "budget": budget}, timeout=120 + 50 * took)
     except _ChildFailed as error:
         found.notes.append(f"the suspects could not be run again: {error}")
         return found
@@ -79,23 +77,62 @@ def suspects(config: pytest.Config, settings: Configuration, run: RunRecord, com
     return found
 
 
+def trials(config: pytest.Config, settings: Configuration, run: RunRecord, unsettled: Sequence[str]) -> Rerun:
+    """Run the other trials of every case that ran live; they count like those of the run.
+
+    Args:
+        config: pytest's.
+        settings: the session's.
+        run: the run, of one trial a case.
+        unsettled: the gated metrics that one trial did not settle.
+    """
+    cases = sorted({test.case for test in run.tests if test.cassette.live})
+    if settings.record == "none" or not cases:
+        return Rerun()
+    budget = _left(settings, run)
+    if budget is not None and budget <= 0:
+        return Rerun(notes=["no more trials were run: the budget is spent"])
+    more = range(1, MOST_TRIALS)
+    _announce(config, f"llmops: one trial did not settle {', '.join(unsettled)}; running {len(more)} more of each case")
+    took = sum(test.duration_s for test in run.tests)
+    ids = [nodeid for case in cases for nodeid in _trial_ids(config, case, more)]
+    workers = config.getoption("numprocesses", None) or 0
+    try:
+        tests = _in_child(
+            config, ids, {"record": settings.record, "budget": budget}, timeout=600 + 50 * took, workers=workers
+        )
+    except _ChildFailed as error:
+        return Rerun(notes=[f"more trials could not be run: {error}"])
+    return Rerun([test for test in tests if test.case in cases and test.trial in more])
+
+
+def _left(settings: Configuration, run: RunRecord) -> float | None:
+    if settings.budget is None:
+        return None
+    return settings.budget - sum(c.cost_usd or 0.0 for test in run.tests for c in test.calls if not c.replayed)
+
+
 class _ChildFailed(Exception):
     pass
 
 
-def _in_child(config: pytest.Config, ids: Sequence[str], budget: float | None, *, timeout: float) -> list[TestRecord]:
+def _in_child(
+    config: pytest.Config, ids: Sequence[str], orders: Mapping[str, Any], *, timeout: float, workers: int = 0
+) -> list[TestRecord]:
     from pytest_llmops.baseline import load_run
     from pytest_llmops.errors import LlmopsError
 
     with TemporaryDirectory(prefix="llmops-rerun-") as folder:
         record = Path(folder) / "run.json"
-        orders = {"json": str(record), "trials": TRIALS, "budget": budget}
-        command = [sys.executable, "-m", "pytest", *_options(config), *_overrides(config, folder), *ids]
+        selected = Path(folder) / "ids"  # they may be more than a command line holds
+        selected.write_text("\n".join(ids), encoding="utf-8")
+        overrides = _overrides(config, folder, workers)
+        command = [sys.executable, "-m", "pytest", *_options(config), *overrides, f"@{selected}"]
         try:
             done = subprocess.run(
                 command,
                 cwd=config.invocation_params.dir,
-                env={**os.environ, RERUN_VARIABLE: json.dumps(orders)},
+                env={**os.environ, RERUN_VARIABLE: json.dumps({**orders, "json": str(record)})},
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 encoding="utf-8",
@@ -112,18 +149,18 @@ def _in_child(config: pytest.Config, ids: Sequence[str], budget: float | None, *
             raise _ChildFailed(f"pytest ended with {done.returncode}: {said[-1]}") from None
 
 
-def _trial_ids(config: pytest.Config, case: str) -> list[str]:
+def _trial_ids(config: pytest.Config, case: str, numbers: Iterable[int]) -> list[str]:
     """Of a case's trials, from any folder."""
     head = f"{case[:-1]}-" if case.endswith("]") else f"{case}["
-    return [f"{config.rootpath}{os.sep}{head}trial{number}]" for number in range(TRIALS)]
+    return [f"{config.rootpath}{os.sep}{head}trial{number}]" for number in numbers]
 
 
-def _overrides(config: pytest.Config, folder: str) -> list[str]:
+def _overrides(config: pytest.Config, folder: str, workers: int) -> list[str]:
     """What stands in ini files or PYTEST_ADDOPTS is overruled by what comes last."""
     given = ["--maxfail=1000000", "-o", f"cache_dir={folder}/cache", "--color=no", "--tb=line"]
     given.append(f"--rootdir={config.rootpath}")  # case keys start there
     if config.pluginmanager.hasplugin("xdist"):
-        given.append("-n0")
+        given.append(f"-n{workers}")
     if config.pluginmanager.hasplugin("_cov"):
         given.append("--no-cov")
     if config.getoption("xmlpath", None):

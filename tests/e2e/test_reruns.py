@@ -129,3 +129,70 @@ def test_reruns_keep_to_the_budget(suite, standin):
     )
     assert sum(test["outcome"] == "passed" for test in reruns(tight)) == 0
     assert tight.record["comparison"]["broken_cases"] == []
+
+
+AUTO = ("tests", *ARGUMENTS, "--llm-record=live", "--llm-trials=auto")
+
+
+def asked(standin):
+    return len(standin.requests)
+
+
+def test_one_trial_is_enough_where_it_rules_out_a_regression(suite, standin):
+    run = suite.run(*AUTO, env=speaking_to(standin))
+    assert run.returncode == 0, run.out
+    assert asked(standin) == 13
+    run.no_match("*did not settle*")
+
+
+@pytest.mark.parametrize("n", [None, 2])
+def test_where_one_trial_does_not_settle_it_five_are_tested_once(suite, standin, n):
+    standin.script(lambda body: "I fail" if body["messages"][-1]["content"].endswith((" c7", " c8")) else "fine")
+    run = suite.run(*AUTO, env=speaking_to(standin), n=n)
+    run.match("llmops: one trial did not settle pass; running 4 more of each case")
+    assert asked(standin) == 13 * 5  # their own five failures tell broken cases; nothing is run a third time
+    assert sorted(test["trial"] for test in run.record["tests"]) == sorted([0, 1, 2, 3, 4] * 13)
+    assert reruns(run) == []
+    broken = [case["case"] for case in run.record["comparison"]["broken_cases"]]
+    assert broken == ["tests/test_it.py::test_it[c7]", "tests/test_it.py::test_it[c8]"]
+    assert run.record["metrics"]["pass"]["mean"] == pytest.approx(11 / 13, rel=1e-5)
+    assert run.returncode == 1
+    assert_no_traceback(run)
+
+
+def test_more_trials_of_a_recording_run_are_recorded(suite, standin):
+    standin.script(lambda body: "I fail" if body["messages"][-1]["content"].endswith((" c7", " c8")) else "fine")
+    env = speaking_to(standin)
+    suite.run("tests", *ARGUMENTS, "--llm-record=once", "--llm-trials=auto", env=env)
+    assert len(list(suite.path.rglob("cassettes/*/*.json"))) == 13 * 5
+    replayed = suite.run("tests", *ARGUMENTS, "--llm-record=none", "--llm-trials=5", env=env)
+    assert len(replayed.record["tests"]) == 13 * 5
+    assert asked(standin) == 13 * 5
+
+
+def test_a_failed_trial_among_the_additional_ones_fails_its_test(suite, standin):
+    suite.file("tests/test_it.py", TEST.replace('"cases.jsonl", threshold=None', '"cases.jsonl"'))
+    turns = {}
+
+    def answer(body):
+        question = body["messages"][-1]["content"]
+        turns[question] = turns.get(question, 0) + 1
+        if question.endswith(" c3"):
+            return "I fail" if turns[question] == 3 else "fine"
+        return "I fail" if question.endswith(("alone", " c7", " c8")) else "fine"
+
+    standin.script(answer)
+    run = suite.run(*AUTO, env=speaking_to(standin))
+    assert run.returncode == 1
+    run.match("FAILED tests/test_it.py::test_it[[]c3-trial2[]] - *")
+
+
+def test_auto_needs_something_to_compare_with(suite, standin):
+    run = suite.run("tests", "--polite", "--llm-trials=auto", env=speaking_to(standin))
+    assert run.returncode == 4
+    run.match("ERROR: --llm-trials=auto needs a baseline to compare with: --llm-baseline=baseline.json")
+
+
+def test_a_baseline_is_made_with_five(suite, standin):
+    suite.run(*AUTO, "--llm-update-baseline", env=speaking_to(standin))
+    assert asked(standin) == 13 * 5
