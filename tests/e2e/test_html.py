@@ -200,6 +200,7 @@ def test_a_thousand_cases_are_usable_in_a_second(reader, tmp_path):
         reader.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
         ready.append(reader.page.evaluate("performance.now()"))
     assert min(ready) < 1000, ready
+    assert "null" not in reader.detail()
     assert reader.page.locator("#count").inner_text() == "1,000 of 1,000 cases"
     searched = reader.page.evaluate(
         """() => {

@@ -12,7 +12,7 @@ function openCase(one, run, trial = 0) {
     element('h3', {}, one.name),
     ...one.findings.map(({word, reason}) =>
       element('p.finding', {}, element('span.chip', {}, word), reason ? ` ${reason}` : '')),
-    one.trials.length > 1 ? tabs(one, run) : null,
+    ...(one.trials.length > 1 ? [tabs(one, run)] : []),
     ...(test ? trialParts(one, test, run) : [element('p', {}, 'It did not run.'), ...formerAnswer(one.answers[0])]),
   );
   place.scrollTop = 0;
