@@ -12,37 +12,32 @@ from typing import TYPE_CHECKING, Any, cast
 from pytest_llmops import evidence, providers
 from pytest_llmops.cassettes import scope
 from pytest_llmops.conversation import Conversation
-from pytest_llmops.errors import JudgeError, SettingsError, did_you_mean
+from pytest_llmops.errors import SettingsError, did_you_mean
 from pytest_llmops.evidence import Trigger
 from pytest_llmops.exchange import Exchange
-from pytest_llmops.observed import Observed
 from pytest_llmops.records import Call, Measurement
 from pytest_llmops.registry import BUILTIN_METRICS, Direction, current_steps
+from pytest_llmops.scoring import Scored, Scoring
 from pytest_llmops.settings import DIRECTIONS, ProjectSettings
 from pytest_llmops.steps import Step, Steps
 from pytest_llmops.tools import ToolCalls
 
 if TYPE_CHECKING:
-    from pytest_llmops.baseline.drift import StoredAnswer
     from pytest_llmops.cassettes.tape import Tape
     from pytest_llmops.cassettes.transfer import Transfer
-    from pytest_llmops.checks import Judge, Rubric, Score
-    from pytest_llmops.checks.adapters import LibraryScore
+    from pytest_llmops.checks import Rubric
     from pytest_llmops.checks.jury import Judging
-    from pytest_llmops.checks.pairwise import Preference
-    from pytest_llmops.checks.score import Measured
-    from pytest_llmops.checks.similarity import Similarity
-    from pytest_llmops.checks.style import Style
-    from pytest_llmops.checks.tone import HowItSounds, Tone
     from pytest_llmops.datasets import Case
     from pytest_llmops.prompts import Prompt, Registry
 
 
-class Result(Observed):
+class Result(Scored):
     """What one run of the application gave, and what its provider calls were.
 
     Everything is read when asked for, so a stream that is still open when the run returns counts once it has ended.
     """
+
+    _evaluation: Evaluation
 
     def __init__(self, evaluation: Evaluation, suffix: str) -> None:
         self._evaluation = evaluation
@@ -144,123 +139,9 @@ class Result(Observed):
         """Whether the provider or model refused to answer in the last call."""
         return bool(self._last("refused"))
 
-    def judge(self, criterion: Any, input: Any = None) -> Score:
-        """Have the judge score the text by a criterion, 0..1; the score carries its reason.
-
-        Args:
-            criterion: a built-in rubric's name (``"helpfulness"``), a sentence of your own, a Rubric, or the path of a
-                rubric file.
-            input: what was asked; the case's input by default.
-
-        Raises:
-            JudgeError: the judge failed; recorded as status ``error``, never as a score.
-        """
-        __tracebackhide__ = True
-        judge, rubric, what = self._evaluation.judging(self, criterion, input)
-        with self._evaluation.judged(rubric, self._suffix) as verdict:
-            score = judge.score(rubric, **what)
-            verdict(score)
-        return score
-
-    async def ajudge(self, criterion: Any, input: Any = None) -> Score:
-        """`judge`, without blocking the running loop."""
-        __tracebackhide__ = True
-        judge, rubric, what = self._evaluation.judging(self, criterion, input)
-        with self._evaluation.judged(rubric, self._suffix) as verdict:
-            score = await judge.ascore(rubric, **what)
-            verdict(score)
-        return score
-
-    def grounded_in(self, context: str | Sequence[str]) -> Score:
-        """How far the text says only what `context` (one or several texts) says, 0..1, by the judge."""
-        __tracebackhide__ = True
-        judge, rubric, what = self._evaluation.judging(self, "faithfulness", None)
-        texts = (context,) if isinstance(context, str) else tuple(context)
-        with self._evaluation.judged(rubric, self._suffix) as verdict:
-            what["context"] = texts
-            score = judge.score(rubric, **what)
-            verdict(score)
-        return score
-
-    @property
-    def tone(self) -> Tone:
-        """How the text sounds: a label (``"professional"``) with ``professional``, ``empathy``, ``defensive`` in 0..1.
-
-        One judged call for all of them, kept on the cassette; recorded as ``tone_professional`` and so on.
-
-        Raises:
-            JudgeError: the judge failed.
-        """
-        __tracebackhide__ = True
-        with self._evaluation.toned(self) as (judge, what, heard):
-            heard(tone := judge.settle(what))
-        return tone
-
-    async def atone(self) -> Tone:
-        """`tone`, without blocking the running loop."""
-        __tracebackhide__ = True
-        with self._evaluation.toned(self) as (judge, what, heard):
-            heard(tone := await judge.asettle(what))
-        return tone
-
-    def ragas(self, metric: Any, **options: Any) -> LibraryScore:
-        """Measure by a metric of ragas, driven by the judge; recorded as ``ragas.NAME`` (docs/judges.md).
-
-        Args:
-            metric: its name (``"faithfulness"``), class or object, of ``ragas.metrics.collections``.
-            options: for the class, or in place of the case's fields (``reference=…``).
-
-        Raises:
-            JudgeError: the metric failed, or gave no number; recorded as status ``error``.
-        """
-        __tracebackhide__ = True
-        from pytest_llmops.checks.adapters import ragas
-
-        return self._evaluation.by_library(self, "ragas", ragas.evaluate, metric, options)
-
-    def deepeval(self, metric: Any, **options: Any) -> LibraryScore:
-        """Measure by a metric of deepeval, driven by the judge; recorded as ``deepeval.NAME`` (docs/judges.md).
-
-        Args:
-            metric: an object such as ``GEval(…)``, its class, or the class' name.
-            options: for the class.
-
-        Raises:
-            JudgeError: the metric failed, or gave no number; recorded as status ``error``.
-        """
-        __tracebackhide__ = True
-        from pytest_llmops.checks.adapters import deepeval
-
-        return self._evaluation.by_library(self, "deepeval", deepeval.evaluate, metric, options)
-
-    @property
-    def style(self) -> Style:
-        """Length, readability, shouting and phrases of the text, offline (docs/metrics.md)."""
-        from pytest_llmops.checks.style import style
-
-        return style(self.text or "")
-
-    def metric(self, name: str, expected: Any = None) -> Measured:
-        """Measure by a metric that needs no model, 0..1, and record it (docs/metrics.md).
-
-        Args:
-            name: ``exact``, ``bleu``, ``rougeL``, ``similarity``, ``hit@3``, ``ndcg@10`` and the like.
-            expected: in place of the case's: a text, texts of which the best counts, a schema, or relevant ids.
-
-        Raises:
-            SettingsError: no such metric, or something that it needs is missing.
-        """
-        __tracebackhide__ = True
-        return self._evaluation.metric(self, name, expected)
-
-    def similarity(self, text: str) -> Similarity:
-        """How similar the text reads to another, 0..1; 0 where numbers, dates or negations differ. Recorded."""
-        __tracebackhide__ = True
-        return cast("Similarity", self.metric("similarity", text))
-
 
 @dataclass
-class Evaluation:
+class Evaluation(Scoring):
     """One test's evaluation: the ``llm_eval`` fixture.
 
     Args:
@@ -600,211 +481,6 @@ class Evaluation:
         if "cost" not in line and not (self.unpriced and not any(word in line for word in _OTHERS_THAT_MAY_BE_NONE)):
             return None
         return _why_no_cost(self.calls)
-
-    def _free(self, name: str) -> str:
-        if name not in self.measurements:
-            return name
-        return next(f"{name}#{i}" for i in range(2, 10_000) if f"{name}#{i}" not in self.measurements)
-
-    # -- judges ---------------------------------------------------------------------------------------------------
-
-    def judging(self, result: Result, criterion: Any, asked: Any) -> tuple[Judging, Rubric, dict[str, Any]]:
-        """The judge, the rubric, and what the judge is told.
-
-        Raises:
-            SettingsError: there is no such rubric.
-            JudgeError: there is nothing to judge.
-        """
-        from pytest_llmops.checks.rubrics import resolve
-
-        judge = self.judge()
-        rubric = resolve(criterion, root=judge.root)
-        text, case = result.text, self.case
-        if text is None:
-            reason = "there is no text to judge: the run returned no str, and no call answered with a text"
-            self._unjudged(rubric, result._suffix, reason)
-            raise JudgeError(f"{rubric.name}: {reason}.")
-        what = {
-            "text": text,
-            "input": asked if asked is not None else (case.input if case else None),
-            "expected": case.expected if case else None,
-            "context": case.context if case else (),
-        }
-        self._asked[rubric.name + result._suffix] = judge, rubric, what
-        return judge, rubric, what
-
-    def rejudge(self, stored: Callable[[str, str], StoredAnswer | None]) -> None:
-        """Have stored answers judged again by what this test judged by; a judge that fails says nothing of drift.
-
-        Args:
-            stored: (metric, definition) to the answer.
-        """
-        for name, (judge, rubric, what) in self._asked.items():
-            answer = stored(name, judge.definition(rubric)) if len(self.results) == 1 else None
-            if answer is not None:
-                with contextlib.suppress(JudgeError):
-                    self.rejudged[name] = (answer.score, float(judge.score(rubric, **{**what, "text": answer.text})))
-
-    @contextlib.contextmanager
-    def judged(self, rubric: Rubric, suffix: str) -> Iterator[Callable[[Score], None]]:
-        """Record what a judge says inside the block: its score, or that it failed."""
-        __tracebackhide__ = True
-
-        def verdict(score: Score) -> None:
-            self.measurements[rubric.name + suffix] = Measurement(
-                value=float(score),
-                reason=score.reason,
-                source="judge",
-                direction=rubric.direction,
-                definition=score.definition,
-            )
-            if score.disagreement is not None:
-                self.measurements[f"{rubric.name}.disagreement{suffix}"] = Measurement(
-                    value=score.disagreement, source="builtin", direction="lower", definition=score.definition
-                )
-
-        try:
-            yield verdict
-        except JudgeError as error:
-            self._unjudged(rubric, suffix, str(error))
-            raise
-
-    def prefer(self, first: Result, second: Result, criterion: Any) -> Preference:
-        """Which of two runs' texts is better: 1 the second, 0 the first, .5 neither; judged in both orders.
-
-        Raises:
-            JudgeError: the judge failed; recorded as status ``error``.
-        """
-        __tracebackhide__ = True
-        from pytest_llmops.checks.pairwise import prefer
-
-        judge, rubric, given = self.judging(first, criterion, None)
-        texts = given["text"], self.judging(second, criterion, None)[2]["text"]
-        others = {key: value for key, value in given.items() if key != "text"}
-        name = f"{rubric.name}.prefers"
-        try:
-            found = prefer(judge.lead, rubric, *texts, **others)
-        except JudgeError as error:
-            self.measurements[self._free(name)] = Measurement(status="error", reason=str(error), source="judge")
-            raise
-        for metric, value in ((name, float(found)), (f"{rubric.name}.position_bias", found.position_bias)):
-            self.measurements[self._free(metric)] = Measurement(
-                value=value,
-                reason=found.reason if metric == name else None,
-                source="judge" if metric == name else "builtin",
-                definition=found.definition,
-            )
-        return found
-
-    @contextlib.contextmanager
-    def toned(self, result: Result) -> Iterator[tuple[Judge, HowItSounds, Callable[[Tone], None]]]:
-        """The judge, what it is asked about a result's tone, and what takes down its answer."""
-        __tracebackhide__ = True
-        from pytest_llmops.checks.tone import SCALES, HowItSounds
-
-        judge, text = self.judge().lead, result.text
-        measured: dict[str, Measurement] = {}
-
-        def failed(reason: str) -> None:
-            for name, direction in SCALES.items():
-                measured[name] = Measurement(status="error", reason=reason, source="judge", direction=direction)
-
-        def heard(tone: Tone) -> None:
-            for name, direction in SCALES.items():
-                measured[name] = Measurement(
-                    value=getattr(tone, name),
-                    reason=f"{tone}: {tone.reason}",
-                    source="judge",
-                    direction=direction,
-                    definition=tone.definition,
-                )
-
-        try:
-            if text is None:
-                raise JudgeError("tone: there is no text to judge: the run returned no str, and no call answered.")
-            asked = self.case.input if self.case else None
-            yield judge, HowItSounds(judge.model, text, input=asked), heard
-        except JudgeError as error:
-            failed(str(error))
-            raise
-        finally:
-            for name, measurement in measured.items():
-                self.measurements[f"tone_{name}{result._suffix}"] = measurement
-
-    def _unjudged(self, rubric: Rubric, suffix: str, reason: str) -> None:
-        self.measurements[rubric.name + suffix] = Measurement(
-            status="error", reason=reason, source="judge", direction=rubric.direction
-        )
-
-    def by_library(
-        self, result: Result, library: str, evaluate: Callable[..., LibraryScore], metric: Any, options: dict[str, Any]
-    ) -> LibraryScore:
-        """`Result.ragas` and `Result.deepeval`."""
-        __tracebackhide__ = True
-        from pytest_llmops.checks.adapters import Material
-        from pytest_llmops.checks.judge_prompt import as_text
-
-        case, text = self.case, result.text
-        given = {"input": case.input, "expected": case.expected} if case else {}
-        shown = {name: None if value is None else as_text(value) for name, value in given.items()}
-        name = metric if isinstance(metric, str) else getattr(metric, "name", getattr(metric, "__name__", "metric"))
-        try:
-            if text is None:
-                raise JudgeError(f"{library} {name}: there is no text: the run returned no str, and no call answered.")
-            material = Material(text, **shown, context=case.context if case else ())
-            found = evaluate(metric, self.judge().lead, material, options)
-        except JudgeError as error:
-            failed = Measurement(status="error", reason=str(error), source="library")
-            self.measurements[f"{library}.{name}{result._suffix}"] = failed
-            raise
-        self.measurements[found.name + result._suffix] = Measurement(
-            value=float(found), reason=found.reason, source="library", definition=found.definition
-        )
-        return found
-
-    # -- metrics without a model ----------------------------------------------------------------------------------
-
-    def metric(self, result: Result, name: str, expected: Any) -> Measured:
-        """`Result.metric`."""
-        __tracebackhide__ = True
-        from pytest_llmops.checks import metrics
-
-        case = self.case
-        given = metrics.Given(
-            text=result.text,
-            output=result.output,
-            expected=expected if expected is not None else (case.expected if case else None),
-            context=case.context if case else (),
-            metadata=(case.metadata or {}) if case and expected is None else {},
-        )
-        measured = metrics.measure(name, given)
-        self.measurements[name + result._suffix] = Measurement(
-            value=float(measured), reason=measured.reason, source="library", kind=metrics.kind_of(name)
-        )
-        return measured
-
-    def measure(self, names: Sequence[str]) -> None:
-        """Score the last result by `names` (the marker's ``measure``), those that the test did not score itself.
-
-        Raises:
-            JudgeError: a judge failed, after all were tried.
-        """
-        if not self.results:
-            return
-        from pytest_llmops.checks import metrics
-
-        failed: JudgeError | None = None
-        for name in names:
-            if name not in self.measurements:
-                try:
-                    if metrics.known(name):
-                        self.results[-1].metric(name)
-                    else:
-                        self.results[-1].judge(name)
-                except JudgeError as error:
-                    failed = failed or error
-        if failed is not None:
-            raise failed
 
     # -- the end --------------------------------------------------------------------------------------------------
 
