@@ -15,7 +15,7 @@ from pytest_llmops.conversation import Conversation
 from pytest_llmops.errors import SettingsError, did_you_mean
 from pytest_llmops.evidence import Trigger
 from pytest_llmops.exchange import Exchange
-from pytest_llmops.records import Call, Measurement
+from pytest_llmops.records import Call, GuardrailUse, Measurement
 from pytest_llmops.registry import BUILTIN_METRICS, Direction, current_steps
 from pytest_llmops.scoring import Scored, Scoring
 from pytest_llmops.settings import DIRECTIONS, ProjectSettings
@@ -259,6 +259,21 @@ class Evaluation(Scoring):
             found.append(raised)
         found += evidence.of_output(result.output)
         return evidence.in_order(found)
+
+    def guardrails_used(self) -> list[GuardrailUse]:
+        """The guardrails that fired over all runs, for the record."""
+        return [
+            GuardrailUse(
+                name=trigger.name,
+                source=trigger.source,
+                stage=trigger.stage,
+                action=trigger.action,
+                reason=trigger.reason[:300] or None if self.store_text else None,
+                categories=list(trigger.categories),
+            )
+            for result in self.results
+            for trigger in result.guardrails_triggered
+        ]
 
     def guardrail(
         self, name: str, *, action: str = "block", stage: str | None = None, reason: str = "", triggered: bool = True

@@ -88,10 +88,10 @@ class Observed:
     @property
     def detections(self) -> Detections:
         """What scans of the text find, guard or no guard: ``"pii_detection" in result.detections``."""
-        return detections_in(self.text, _system_prompt(self.calls))
+        return detections_in(self.text, system_prompt_of(self.calls))
 
 
-def _system_prompt(calls: Sequence[Call]) -> str | None:
+def system_prompt_of(calls: Sequence[Call]) -> str | None:
     """The last call's system prompt; None where there is none, or requests are not kept."""
     request = (calls[-1].request or {}) if calls else {}
     system = request.get("system")

@@ -122,6 +122,23 @@ class StepUse(Record):
     exceeded: list[str] = Field(default_factory=list)
 
 
+class GuardrailUse(Record):
+    """A guardrail that fired, by evidence (docs/evidence.md).
+
+    Args:
+        source: what shows it: exception, http, framework, reported, builtin or judge.
+        stage: input, generation or output.
+        action: blocked, rewritten, anonymised, detected or failed_closed.
+    """
+
+    name: str
+    source: str
+    stage: str
+    action: str
+    reason: str | None = None
+    categories: list[str] = Field(default_factory=list)
+
+
 class CassetteUse(Record):
     """Which recording a test used.
 
@@ -164,6 +181,7 @@ class TestRecord(Record):
     measurements: dict[str, Measurement] = Field(default_factory=dict)
     calls: list[Call] = Field(default_factory=list)
     steps: list[StepUse] = Field(default_factory=list)
+    guardrails: list[GuardrailUse] = Field(default_factory=list)
     cassette: CassetteUse = Field(default_factory=CassetteUse)
     arm: str | None = None
     """The arm's name, of a test with ``@pytest.mark.llm_ab``; `arm_index` its place among the arms."""

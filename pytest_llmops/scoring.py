@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from pytest_llmops.errors import JudgeError
-from pytest_llmops.observed import Observed
+from pytest_llmops.observed import Observed, system_prompt_of
 from pytest_llmops.records import Measurement
 
 if TYPE_CHECKING:
@@ -337,6 +337,22 @@ class Scoring:
         )
         return measured
 
+    def scan(self, result: Scored, name: str) -> None:
+        """Measure whether a built-in guardrail finds something in the text: 1 or 0, lower is better.
+
+        Raises:
+            SettingsError: it needs something that is not there, a canary for example.
+        """
+        from pytest_llmops.checks.guardrails import build
+
+        text = result.text
+        if text is None:
+            found = Measurement(status="unscored", reason="there is no text", source="guardrail", direction="lower")
+        else:
+            outcome = build(name).check(text, {"system_prompt": system_prompt_of(result.calls)})
+            found = Measurement(value=float(outcome.triggered), reason=outcome.reason or None, source="guardrail")
+        self.measurements[name + result._suffix] = found.model_copy(update={"direction": "lower", "kind": "rate"})
+
     def measure(self, names: Sequence[str]) -> None:
         """Score the last result by `names` (the marker's ``measure``), those that the test did not score itself.
 
@@ -346,6 +362,7 @@ class Scoring:
         if not self.results:
             return
         from pytest_llmops.checks import metrics
+        from pytest_llmops.checks.guardrails import BUILTIN
 
         failed: JudgeError | None = None
         for name in names:
@@ -353,6 +370,8 @@ class Scoring:
                 try:
                     if metrics.known(name):
                         self.results[-1].metric(name)
+                    elif name in BUILTIN:
+                        self.scan(self.results[-1], name)
                     else:
                         self.results[-1].judge(name)
                 except JudgeError as error:

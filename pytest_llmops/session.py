@@ -358,6 +358,7 @@ class ItemSession:
             calls=[call for _, call in evaluation.answered()],
             **ab.fields_of(item),
             steps=[step.record() for step in evaluation.steps],
+            guardrails=evaluation.guardrails_used(),
             rejudged=evaluation.rejudged,
             cassette=CassetteUse(
                 file=tape.name if tape.mode != "live" else None,

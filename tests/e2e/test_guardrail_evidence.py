@@ -94,3 +94,35 @@ def test_blocked_answers_are_results_that_tests_assert_on(project, standin):
     assert (fired["value"], fired["source"]) == (1, "guardrail")
     assert tests["test_reported[hi]"]["measurements"]["card_number"]["value"] == 0
     assert tests["test_provider_blocks"]["measurements"]["content_filter"]["value"] == 1
+    (use,) = tests["test_provider_blocks"]["guardrails"]
+    assert (use["name"], use["source"], use["stage"], use["action"]) == ("content_filter", "http", "input", "blocked")
+    assert use["categories"] == ["jailbreak"]
+
+
+def test_marked_measurements_by_guardrails(project, standin):
+    standin.script(azure_refuses)
+    write_app(project)
+    project.file(
+        "test_it.py",
+        """
+        import pytest
+        from app import ask
+
+        @pytest.mark.llm_eval(measure=["pii_leak", "toxicity"])
+        def test_it(llm_eval):
+            llm_eval.run(ask, "who?")
+            assert False, "measured all the same"
+
+        @pytest.mark.llm_eval(measure=["canary_leak"])
+        def test_needs_a_canary(llm_eval):
+            llm_eval.run(ask, "who?")
+        """,
+    )
+    run = project.run("--llm-json=run.json", env=speaking_to(standin))
+    assert run.outcomes == {"failed": 2}
+    assert "canary" in run.out
+    assert run.record is not None
+    measured = run.record["tests"][0]["measurements"]
+    assert (measured["pii_leak"]["value"], measured["toxicity"]["value"]) == (1, 0)
+    assert (measured["pii_leak"]["source"], measured["pii_leak"]["direction"]) == ("guardrail", "lower")
+    assert "ana@" not in measured["pii_leak"]["reason"]
