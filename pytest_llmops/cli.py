@@ -72,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     update = baseline.add_parser("update", help="write the cases of a run into a baseline")
     update.add_argument("record", type=Path, metavar="RUN", help="a run record (--llm-json)")
     update.add_argument("-o", "--output", type=Path, required=True, metavar="BASELINE", help="made where missing")
+    update.add_argument("--prune", action="store_true", help="drop stored cases that RUN, a whole run, does not have")
     update.set_defaults(run=_update)
     return parser
 
@@ -386,6 +387,9 @@ def _update(arguments: argparse.Namespace) -> int:
     updated = baseline.update(old, run, settings=_project().metrics)
     answers = baseline.answers.path_beside(arguments.output)
     stored = baseline.answers.update(_answers(answers), run)
+    for case in baseline.prune(updated, run) if arguments.prune else ():
+        stored.pop(case, None)
+        _print(f"dropped {case}")
     baseline.save(arguments.output, updated)
     baseline.answers.save(answers, stored)
     _print(f"wrote {arguments.output}, {len(updated.cases)} cases")

@@ -8,6 +8,7 @@ from pytest_llmops.baseline.stored import (
     CaseBaseline,
     MetricDefinition,
     cases_below_guard,
+    prune,
     update,
 )
 
@@ -21,6 +22,7 @@ __all__ = [
     "cases_below_guard",
     "load",
     "load_run",
+    "prune",
     "save",
     "save_run",
     "update",

@@ -140,6 +140,21 @@ def update(old: Baseline | None, run: RunRecord, *, settings: Mapping[str, Metri
     return Baseline(run.created, definitions, cases, fingerprint, old.path)
 
 
+def prune(stored: Baseline, run: RunRecord) -> list[str]:
+    """Drop the cases that a whole run no longer has; what it left out on purpose (``-k``, ``--lf``) is kept.
+
+    Returns:
+        The dropped cases.
+    """
+    known = {test.case for test in run.tests} | set(run.deselected)
+    gone = sorted(stored.cases.keys() - known)
+    for case in gone:
+        del stored.cases[case]
+    recorded = {name for case in stored.cases.values() for name in case.samples}
+    stored.metrics = {name: here for name, here in stored.metrics.items() if name in recorded}
+    return gone
+
+
 def two_definitions(name: str, one: str, other: str) -> str:
     """The message for a name that two tests record with different meanings."""
     return (

@@ -154,3 +154,14 @@ def test_a_baseline_that_cannot_be_written_keeps_no_report_from_it(suite, standi
     assert_no_traceback(run)
     assert len(run.record["tests"]) == 24
     assert "24 trials" in suite.read("report.html")
+
+
+def test_a_baseline_is_pruned_only_on_request(suite, standin):
+    suite.file("cases.jsonl", "".join(f'{{"id": "{name}", "input": "{name} and {name}"}}\n' for name in NAMES[:-1]))
+    suite.run("--llm-record=none", "--llm-json=run.json", "-k", "not c3", env=speaking_to(standin))
+    kept = suite.command("baseline", "update", "run.json", "-o", "base.json")
+    assert kept.out == "wrote base.json, 12 cases\n"
+    pruned = suite.command("baseline", "update", "run.json", "-o", "base.json", "--prune")
+    assert pruned.out == "dropped test_it.py::test_it[c11]\nwrote base.json, 11 cases\n"
+    assert "test_it[c11]" not in suite.read("base.json")
+    assert "test_it[c3]" in suite.read("base.json")
