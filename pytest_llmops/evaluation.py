@@ -146,7 +146,7 @@ class Evaluation(Scoring):
 
     Args:
         judge: makes the configured judge, on first use.
-        prompts: the prompt registry; what is taken out of it belongs to this test.
+        prompts: makes the prompt registry, on first use.
     """
 
     tape: Tape
@@ -154,7 +154,7 @@ class Evaluation(Scoring):
     judge: Callable[[], Judging]
     case: Case | None = None
     store_text: bool = True
-    prompts: Registry | None = None
+    prompts: Callable[[], Registry] | None = None
     results: list[Result] = field(default_factory=list)
     steps: Steps = field(default_factory=Steps)
     measurements: dict[str, Measurement] = field(default_factory=dict)
@@ -470,14 +470,14 @@ class Evaluation(Scoring):
 
     @property
     def prompt_registry(self) -> Registry:
-        """The prompt registry.
+        """The prompt registry; what is taken out of it belongs to this test.
 
         Raises:
             SettingsError: this evaluation was made without one.
         """
         if self.prompts is None:
             raise SettingsError("this evaluation has no prompt registry.")
-        return self.prompts
+        return self.prompts().told(self.use_prompt)
 
     def prompt(self, reference: str) -> Prompt:
         """A prompt of the registry; the test is about it from now on."""

@@ -169,8 +169,8 @@ def llm_prompts(request: pytest.FixtureRequest) -> Registry:
     """The prompt registry: ``llm_prompts["customer-support@2"].render(question=…)``."""
     plugin: ItemSession | None = request.config.pluginmanager.get_plugin("llmops-items")
     evaluation = plugin.evaluation_of(request.node) if plugin is not None else None
-    if evaluation is not None and evaluation.prompts is not None:
-        return evaluation.prompts
+    if evaluation is not None:
+        return evaluation.prompt_registry
     from pytest_llmops.configuration import configuration
     from pytest_llmops.prompts import Registry
 

@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,9 +131,9 @@ class ItemSession:
             tape, configuration.project, self._make_judge, case=trial.case, store_text=configuration.store_text
         )
         tape.owner = evaluation
-        evaluation.prompts = self._registry(item).told(evaluation.use_prompt)
+        evaluation.prompts = partial(self._registry, item)
         if spec.prompt is not None:
-            spec = replace(spec, prompt=evaluation.prompts[spec.prompt].id)
+            spec = replace(spec, prompt=evaluation.prompt(spec.prompt).id)
         if tape.mode == "none" and not self._placeholders:
             self._placeholders = _set_placeholders()
         self._running[item.nodeid] = _Running(spec, trial, evaluation)
