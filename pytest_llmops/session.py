@@ -256,10 +256,11 @@ class ItemSession:
     def _measure(self, running: _Running, *, failed: bool) -> None:
         try:
             running.evaluation.measure(running.spec.measure)
-        except JudgeError as error:
+        except (JudgeError, SettingsError) as error:
             if not failed:
-                running.unmeasured = textwrap.shorten(f"JudgeError: {error}", 300, placeholder=" …")
-                raise pytest.fail.Exception(f"JudgeError: {error}", pytrace=False) from None
+                told = f"{type(error).__name__}: {error}"
+                running.unmeasured = textwrap.shorten(told, 300, placeholder=" …")
+                raise pytest.fail.Exception(told, pytrace=False) from None
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, Any, Any]:

@@ -143,7 +143,8 @@ def test_metrics_without_a_model_by_method_and_by_name(judged, standin, env):
 
 
 def test_a_metric_that_misses_something_is_one_clear_message(judged, env):
-    judged.file("test_it.py", TEST.replace('"helpfulness"', '"bleu"'))
+    marked = TEST.replace('"helpfulness"', '"bleu"').replace("measure=", "threshold=0.1, measure=")
+    judged.file("test_it.py", marked)
     run = judged.run(env=env)
     assert run.outcomes == {"failed": 2}, run.out
     run.match("*the metric 'bleu' needs an expected text*")
