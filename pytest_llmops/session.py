@@ -439,7 +439,7 @@ def _end_at_the_caller(error: LlmopsError) -> None:
     last, entry = None, error.__traceback__
     while entry is not None:
         module = entry.tb_frame.f_globals.get("__name__", "")
-        if module != "contextlib" and not module.startswith("pytest_llmops."):
+        if module not in ("contextlib", "functools") and not module.startswith("pytest_llmops."):
             last = entry
         entry = entry.tb_next
     if last is not None:

@@ -21,7 +21,10 @@ from pytest_llmops.records import Measurement
 if TYPE_CHECKING:
     from pytest_llmops.evaluation import Evaluation, Result
 
-_INPUTS = ("input", "user_input", "question", "message", "user_message", "query", "text", "prompt")
+_INPUTS = (
+    "input", "user_input", "question", "user_question", "message", "user_message", "customer_message", "query",
+    "user_query", "customer_query", "text", "prompt", "request", "issue", "problem", "inquiry", "ticket",
+)  # fmt: skip
 _LANGUAGES = ("language", "lang", "locale")
 REFUSALS = {
     "en": "I cannot help with this request.",

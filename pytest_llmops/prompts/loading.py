@@ -16,6 +16,10 @@ from pytest_llmops.prompts.versions import Version, family_of
 
 SUFFIXES = (".yaml", ".yml")
 _ABOUT = ("description", "author", "owner", "created", "updated", "status", "changelog", "tags", "metadata", "fallback")
+_SAME_ACTION: dict[str, GuardrailAction] = {
+    **dict.fromkeys(("sanitize", "sanitise", "redact", "mask", "anonymize", "anonymise"), "rewrite"),
+    **dict.fromkeys(("warn", "log"), "flag"),
+}
 _PROMPT = (
     "id", "name", "version", "model", "temperature", "max_tokens", "system_prompt", "user_prompt_template",
     "template_format", "variables", "guardrails", *_ABOUT,
@@ -219,7 +223,8 @@ def _guardrail(row: Any, where: str) -> GuardrailSpec:
         return GuardrailSpec(row)
     if not isinstance(row, Mapping) or not isinstance(row.get("type"), str):
         raise PromptError(f"{where}: each needs a type, such as pii_detection; got {row!r}.")
-    action = row.get("action", "block")
+    given = row.get("action", "block")
+    action = _SAME_ACTION.get(str(given), given)
     if action not in get_args(GuardrailAction):
         raise PromptError(
             f"{where}.{row['type']}: action {action!r}.{did_you_mean(str(action), get_args(GuardrailAction))}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
 from pathlib import Path
 
 from pytest_llmops.errors import PromptError, did_you_mean
@@ -26,6 +25,7 @@ class Registry(Mapping[str, Prompt]):
         self.folder, self._start = folder, start
         self._tell: Callable[[Prompt], None] | None = None
         self._loaded = self
+        self._read: dict[str, Prompt] | None = None
 
     @classmethod
     def near(cls, start: Path, folder: Path | None, root: Path) -> Registry:
@@ -43,10 +43,12 @@ class Registry(Mapping[str, Prompt]):
 
     @property
     def _prompts(self) -> dict[str, Prompt]:
-        return self._loaded._read
+        owner = self._loaded
+        if owner._read is None:
+            owner._read = owner._all()
+        return owner._read
 
-    @cached_property
-    def _read(self) -> dict[str, Prompt]:
+    def _all(self) -> dict[str, Prompt]:
         found: dict[str, Prompt] = {}
         for path in self.files():
             for prompt in loading.load(path):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Format = Literal["jinja2", "braces"]
 _JINJA = re.compile(r"\{%|\{#|\{\{\s*[A-Za-z_(\[]")
-_BRACES = re.compile(r"\{\{|\}\}|\{\s*([A-Za-z_]\w*)\s*([.\[!:][^{}]*)?\}")
+_BRACES = re.compile(r"\{\{|\}\}|\{\s*([A-Za-z_]\w*)\s*([.\[!][^{}]*|:[^\s{}][^{}]*)?\}")
 
 
 @dataclass(frozen=True)

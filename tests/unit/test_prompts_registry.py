@@ -153,6 +153,12 @@ def test_mistakes_in_files_are_told_with_file_and_line(tmp_path, text, words):
     assert words in str(caught.value)
 
 
+def test_actions_of_one_meaning(tmp_path):
+    guards = "[{type: p, action: sanitize}, {type: q, action: warn}]"
+    text = f"- {{id: a-v1, user_prompt_template: x, guardrails: {{input: {guards}}}}}"
+    assert [one.action for one in prompt_of(tmp_path, text)["a"].input_guardrails] == ["rewrite", "flag"]
+
+
 def test_the_nearest_folder_with_prompts_counts(tmp_path):
     inner = tmp_path / "tests" / "support"
     (inner / "prompts").mkdir(parents=True)

@@ -23,6 +23,7 @@ def prompt(template: str, *variables: Variable, **more: Any) -> Prompt:
         ("Hi { name }!", {"name": "Ana"}, "Hi Ana!"),
         ('{"action": "x", "who": "{name}"}', {"name": "Ana"}, '{"action": "x", "who": "Ana"}'),
         ('{{"a": {name}}}', {"name": 1}, '{"a": 1}'),
+        ("{name: a text, {name}}", {"name": "Ana"}, "{name: a text, Ana}"),
         ("{name}", {"name": "{other} {{ 7*7 }}"}, "{other} {{ 7*7 }}"),
         ("{{ name }}", {"name": "{{ 7*7 }} {% x %}"}, "{{ 7*7 }} {% x %}"),
         ("{% for w in words %}{{ w }},{% endfor %}", {"words": ["a", "b"]}, "a,b,"),
