@@ -127,7 +127,7 @@ def test_a_reader_finds_the_verdict_and_what_changed(report, reader):
     assert "gpt-4o-mini" in call.inner_text()
     assert "tokens" in call.inner_text()
     call.locator("summary").click()
-    assert HOSTILE in call.inner_text()
+    sync_api.expect(call).to_contain_text(HOSTILE)  # put in once it is opened
 
     page.keyboard.press("Escape")
     assert page.locator("#count").inner_text() == "12 of 12 cases"
