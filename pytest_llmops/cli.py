@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pytest-llmops", description="Cassettes, baselines and reports of LLM evaluations, without pytest."
     )
+    parser.add_argument("--version", action="version", version=f"pytest-llmops {version('pytest-llmops')}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _cassettes(commands.add_parser("cassettes", help="look into recordings"))
     compare = commands.add_parser("compare", help="compare a run with a baseline; exits with 1 on regression")
@@ -197,7 +199,7 @@ def _show(arguments: argparse.Namespace) -> int:
 def _audit(arguments: argparse.Namespace) -> int:
     from pytest_llmops.cassettes import inspection
 
-    secrets, files = inspection.audit(arguments.paths)
+    secrets, files = inspection.audit(arguments.paths, _project())
     findings = [str(finding) for finding in secrets]
     if arguments.pii:
         from pytest_llmops import personal_data

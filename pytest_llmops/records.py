@@ -31,7 +31,7 @@ Finite = Annotated[float, AfterValidator(_finite)]
 
 
 class Record(BaseModel):
-    """Base of all records: unknown fields are kept out, names as in docs/run-record.md."""
+    """Base of all records: unknown fields are kept out, names as in docs/run-record.schema.json."""
 
     model_config = ConfigDict(extra="ignore", populate_by_name=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import textwrap
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -73,6 +74,8 @@ class ItemSession:
             allowed_hosts=(*LOOPBACK, *configuration.allowed_hosts),
             ignored_fields=IGNORED_FIELDS | frozenset(project.ignore_fields),
             scrub=Scrubber(project.scrub, project.scrub_fields),
+            secrets=tuple(re.compile(pattern) for pattern in project.secrets),
+            id_patterns=tuple(re.compile(pattern) for pattern in project.id_patterns),
             orphans=naming.Orphans(config).find,
             folder=f"{config.invocation_params.dir}{os.sep}",
             replay_speed=configuration.replay_speed,

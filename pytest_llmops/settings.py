@@ -89,6 +89,8 @@ class ProjectSettings:
         hosts: host (or ``host:port``) to provider, for gateways and local servers.
         prices: ``provider:model`` to price.
         scrub: regular expressions whose matches are masked in cassettes before matching and storing.
+        secrets: regular expressions of what must never be written, besides the built-in ones.
+        id_patterns: regular expressions of ids that differ from run to run, renamed by order in matching.
         scrub_fields: names of JSON fields whose values are masked likewise.
         ignore_fields: names of JSON request fields left out of matching, besides the built-in ones.
         min_cases: cases below which a metric is ``too_few_cases``.
@@ -101,6 +103,8 @@ class ProjectSettings:
     prices: Mapping[str, Price] = field(default_factory=dict)
     metrics: Mapping[str, MetricSettings] = field(default_factory=dict)
     scrub: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
+    id_patterns: tuple[str, ...] = ()
     scrub_fields: tuple[str, ...] = ()
     ignore_fields: tuple[str, ...] = ()
     min_cases: int = 10
@@ -157,11 +161,12 @@ def _project(table: object, where: str) -> ProjectSettings:
                 raise SettingsError(f"{where} min_cases: {value} is not at least 2.")
         else:
             values[key] = tuple(_typed(v, str, f"{where} {key}") for v in _typed(value, list, f"{where} {key}"))
-    for pattern in values.get("scrub", ()):
+    patterns = [(name, p) for name in ("scrub", "secrets", "id_patterns") for p in values.get(name, ())]
+    for key, pattern in patterns:
         try:
             re.compile(pattern)
         except re.error as error:
-            raise SettingsError(f"{where} scrub: {pattern!r} is no regular expression: {error}.") from None
+            raise SettingsError(f"{where} {key}: {pattern!r} is no regular expression: {error}.") from None
     return ProjectSettings(**values)
 
 

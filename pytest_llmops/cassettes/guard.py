@@ -6,6 +6,7 @@ or is a client nobody intercepts.
 
 from __future__ import annotations
 
+import http.client
 import ipaddress
 import socket
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from typing import Any
 
 from pytest_llmops.cassettes import scope
 from pytest_llmops.cassettes.tape import LOOPBACK, Tape, host_matches
+from pytest_llmops.providers import detect
 
 _resolved: set[str] = set()
 """Addresses that look-ups of allowed names gave."""
@@ -24,7 +26,11 @@ def patches() -> list[tuple[Any, str, Any]]:
     return [
         (socket.socket, "connect", _connect("connect", socket.socket.connect)),
         (socket.socket, "connect_ex", _connect("connect_ex", socket.socket.connect_ex)),
+        (socket.socket, "sendto", _send("sendto", socket.socket.sendto)),
+        (socket.socket, "sendmsg", _send("sendmsg", socket.socket.sendmsg)),
         (socket, "getaddrinfo", _getaddrinfo(socket.getaddrinfo)),
+        *((socket, name, _lookup(getattr(socket, name))) for name in ("gethostbyname", "gethostbyname_ex")),
+        (http.client.HTTPConnection, "putrequest", _putrequest(http.client.HTTPConnection.putrequest)),
     ]
 
 
@@ -67,6 +73,48 @@ def _connect(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
 
     connect.__name__ = name
     return connect
+
+
+def _send(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+    """Datagrams name their address in the call: last in ``sendto``, fourth in ``sendmsg``."""
+
+    def send(self: socket.socket, *args: Any) -> Any:
+        address = args[-1] if name == "sendto" else (args[3] if len(args) > 3 else None)
+        if self.family in (socket.AF_INET, socket.AF_INET6) and isinstance(address, tuple):
+            tape = _tape()
+            if tape is not None:
+                _refuse_unless_allowed(tape, str(address[0]), f"a datagram (port {address[1]})")
+        return original(self, *args)
+
+    send.__name__ = name
+    return send
+
+
+def _lookup(original: Callable[..., Any]) -> Callable[..., Any]:
+    def lookup(host: Any) -> Any:
+        tape = _tape()
+        if tape is not None:
+            _refuse_unless_allowed(tape, str(host), "a name look-up")
+        return original(host)
+
+    return lookup
+
+
+def _putrequest(original: Callable[..., Any]) -> Callable[..., Any]:
+    """A model called by bare ``http.client``, which nobody intercepts: refused, on this machine as anywhere."""
+
+    def putrequest(self: Any, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
+        tape = _tape()
+        if tape is not None:
+            whole = url if "://" in url else f"http://{self.host}:{self.port}{url}"
+            if detect(method, whole, hosts=tape.options.hosts) is not None:
+                raise tape.missed(
+                    f"{method} {whole}: http.client's calls are not recorded, and no model is called on replay\n"
+                    "  use urllib.request, requests, httpx or aiohttp"
+                )
+        return original(self, method, url, *args, **kwargs)
+
+    return putrequest
 
 
 def _getaddrinfo(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,18 +118,19 @@ def calls(
     return found, unread
 
 
-def audit(paths: Sequence[Path]) -> tuple[list[Finding], int]:
+def audit(paths: Sequence[Path], project: ProjectSettings) -> tuple[list[Finding], int]:
     """What looks like a secret in cassette files, and how many files were read."""
     chosen = files(paths)
-    return [finding for path in chosen for finding in _secrets(path)], len(chosen)
+    patterns = [re.compile(pattern) for pattern in project.secrets]
+    return [finding for path in chosen for finding in _secrets(path, patterns)], len(chosen)
 
 
-def _secrets(path: Path) -> Iterator[Finding]:
+def _secrets(path: Path, patterns: Sequence[re.Pattern[str]]) -> Iterator[Finding]:
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise CassetteError(f"{path}: cannot be read: {error.strerror or error}") from None
     for number, line in enumerate(text.splitlines(), 1):
-        kind = redaction.find_secret(line)
+        kind = redaction.find_secret(line, patterns=patterns)
         if kind is not None:
             yield Finding(path, number, kind)

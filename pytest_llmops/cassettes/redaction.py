@@ -6,7 +6,7 @@ import json
 import os
 import re
 import string
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 KEPT_HEADERS = frozenset(
@@ -106,11 +106,16 @@ def _starts(text: str, at: int) -> bool:
     return _ESCAPE.search(text[max(0, at - 6) : at]) is not None
 
 
-def find_secret(text: str, environ: Mapping[str, str] = os.environ) -> str | None:
+def find_secret(
+    text: str, environ: Mapping[str, str] = os.environ, patterns: Iterable[re.Pattern[str]] = ()
+) -> str | None:
     """What kind of secret `text` holds, never the secret itself; None where it looks clean.
 
-    Besides known shapes, the value of any provider key in `environ` counts.
+    Besides known shapes, the value of any provider key in `environ` counts, and what the project's `patterns` find.
     """
+    for number, own in enumerate(patterns, 1):
+        if own.search(text):
+            return f"pattern {number} of the project's secrets"
     for kind, sign, pattern in _SECRETS:
         if sign in text and any(_found(pattern, text)):
             return kind
@@ -150,13 +155,15 @@ def strings(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
             stack.extend((f"{where}[{i}]", current[i]) for i in reversed(range(len(current))))
 
 
-def locate_secret(document: Any, environ: Mapping[str, str] = os.environ) -> tuple[str, str] | None:
+def locate_secret(
+    document: Any, environ: Mapping[str, str] = os.environ, patterns: Sequence[re.Pattern[str]] = ()
+) -> tuple[str, str] | None:
     """(field path, kind) of the first secret in a document, or None."""
     found = list(strings(document))
-    if find_secret("\n".join(text for _, text in found), environ) is None:
+    if find_secret("\n".join(text for _, text in found), environ, patterns) is None:
         return None
     for path, text in found:
-        kind = find_secret(text, environ)
+        kind = find_secret(text, environ, patterns)
         if kind is not None:
             return path, kind
     return None

@@ -44,6 +44,7 @@ class TapeOptions:
         hosts: host to provider (`ProjectSettings.hosts`).
         record_hosts: patterns of hosts that are recorded though they speak no LLM dialect.
         allowed_hosts: patterns of hosts that other traffic may go to on replay.
+        secrets: patterns of the project's own that must never be written.
         id_patterns: renamed by order in the second tier of matching.
         orphans: recordings of tests that no longer exist, for a renamed one to find.
         watchers: told of every live call.
@@ -56,6 +57,7 @@ class TapeOptions:
     record_hosts: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = LOOPBACK
     ignored_fields: frozenset[str] = keys.IGNORED_FIELDS
+    secrets: tuple[re.Pattern[str], ...] = ()
     id_patterns: tuple[re.Pattern[str], ...] = ()
     scrub: redaction.Scrubber = field(default_factory=redaction.Scrubber)
     orphans: Callable[[Path], Iterator[list[Interaction]]] = no_orphans
@@ -302,7 +304,9 @@ class Tape:
             )
             return
         entry["response"] = self.options.scrub(entry["response"])
-        found = redaction.locate_secret({"request": entry["request"], "response": entry["response"]})
+        found = redaction.locate_secret(
+            {"request": entry["request"], "response": entry["response"]}, patterns=self.options.secrets
+        )
         with self._lock:
             if found is not None:
                 self.refused.append(found)

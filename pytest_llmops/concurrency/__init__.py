@@ -11,13 +11,14 @@ from pytest_llmops.cassettes.watcher import watch
 if TYPE_CHECKING:
     from pytest_llmops.configuration import Configuration
 
-_ONE_BY_ONE = {
+ONE_BY_ONE = {
     "usepdb": "--pdb",
     "trace": "--trace",
     "setupshow": "--setup-show",
     "reruns": "--reruns",
     "block_network": "--block-network",
 }
+"""Options, pytest's and other plugins', that need one test at a time."""
 
 
 def configure(config: pytest.Config, settings: Configuration) -> None:
@@ -61,12 +62,7 @@ def _obstacle(config: pytest.Config, settings: Configuration) -> str | None:
     """Why nothing overlaps in this run."""
     if settings.record == "none":
         return "record mode none: a replay has nothing to wait for"
-    for name, flag in (
-        ("usepdb", "--pdb"),
-        ("trace", "--trace"),
-        ("setupshow", "--setup-show"),
-        ("reruns", "--reruns"),
-    ):
+    for name, flag in ONE_BY_ONE.items():
         if getattr(config.option, name, None):
             return f"{flag} was given"
     if config.getini("enable_assertion_pass_hook"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.conftest import Project
+from tests.standin import StandIn
 
 TESTS = """
     import asyncio
@@ -33,6 +34,22 @@ TESTS = """
 
 
     @llm
+    def test_datagram(llm_eval):
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("192.0.2.9", 53))
+
+
+    @llm
+    def test_old_lookup(llm_eval):
+        socket.gethostbyname("resolver.example.com")
+
+
+    @llm
+    def test_model_by_bare_http_client(llm_eval):
+        connection = http.client.HTTPConnection("127.0.0.1", 9, timeout=1)
+        connection.request("POST", "/v1/chat/completions", body=b"{}")
+
+
+    @llm
     def test_loopback_is_free(llm_eval):
         with socket.socket() as server:
             server.bind(("127.0.0.1", 0))
@@ -56,12 +73,15 @@ TESTS = """
 def test_no_connection_leaves_the_machine_on_replay(project: Project) -> None:
     project.file("test_guard.py", TESTS)
     run = project.run("--llm-record=none", "-p", "no:asyncio")
-    assert (run.outcomes["passed"], run.outcomes["failed"]) == (2, 4)
+    assert (run.outcomes["passed"], run.outcomes["failed"]) == (2, 7)
     run.match(
         "*a connection* to 192.0.2.7: nothing leaves the machine on replay*",
         "*llm_allowed_hosts = 192.0.2.7*",
         "*tickets.example.com*",
         "*a connection* to 192.0.2.8*",
+        "*a datagram* to 192.0.2.9*",
+        "*a name look-up to resolver.example.com*",
+        "*http.client's calls are not recorded*",
         "*GET tickets.example.com/7 is no LLM call*",
         "*llm_record_hosts = tickets.example.com*",
     )
@@ -71,3 +91,44 @@ def test_other_modes_do_not_guard(project: Project) -> None:
     project.file("test_guard.py", TESTS)
     run = project.run("--llm-record=once", "-k", "raw or loopback", "-p", "no:asyncio")
     assert run.outcomes.get("failed") is None
+
+
+def test_the_projects_own_secrets_and_ids(project: Project, standin: StandIn) -> None:
+    """`secrets` refuses to write what only the project knows; `id_patterns` finds a recording whose ids differ."""
+    project.file(
+        "pyproject.toml",
+        """
+        [tool.pytest-llmops]
+        secrets = ["ACME-[0-9]{6}"]
+        id_patterns = ["run-[0-9a-f]{8}"]
+        """,
+    )
+    project.file(
+        "test_app.py",
+        """
+        import os, uuid
+        import httpx, pytest
+
+        def ask(text):
+            body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": text}]}
+            return httpx.post(os.environ["LLM_BASE"] + "/v1/chat/completions", json=body).text
+
+        @pytest.mark.llm_eval
+        def test_id(llm_eval):
+            llm_eval.run(ask, f"Summarise run-{uuid.uuid4().hex[:8]}")
+
+        @pytest.mark.llm_eval
+        def test_secret(llm_eval):
+            llm_eval.run(ask, os.environ.get("QUESTION", "Who is ACME-123456?"))
+        """,
+    )
+    env = {"LLM_BASE": standin.url}
+    recording = project.run("-q", env=env)
+    recording.match("*not written: request.body.json.messages[[]0].content looks like a secret (pattern 1 of the*")
+    assert "ACME-123456" not in "".join(p.read_text() for p in (project.path / "cassettes").rglob("*.json*"))
+    assert project.run("-q", "--llm-record=none", "-k", "id", env={"LLM_BASE": "http://127.0.0.1:9"}).returncode == 0
+    path = next((project.path / "cassettes").rglob("*.json"))
+    path.write_text(path.read_text().replace("Summarise", "ACME-654321"))
+    audit = project.command("cassettes", "audit", "cassettes")
+    assert audit.returncode == 1
+    audit.match("*looks like a secret (pattern 1 of the project's secrets)")

@@ -1,4 +1,4 @@
-"""Interception of the HTTP clients: each is patched once a session, when it is first imported.
+"""Interception of the HTTP clients: each is patched when it is imported, while marked tests run.
 
 vcrpy's own patcher imports every client library that is installed (0.5 s CPU and more in a full environment, for
 libraries the application never uses), so the handlers are put in place here, one library at a time; vcrpy reads its
@@ -17,6 +17,7 @@ from typing import Any
 
 from pytest_llmops.cassettes import guard
 from pytest_llmops.cassettes.clients import aiohttp_client, httpx_client, urllib3_client, urllib_client
+from pytest_llmops.errors import CassetteError
 
 Patch = tuple[Any, str, Any]
 """(owner, attribute, replacement)."""
@@ -53,10 +54,20 @@ class Interception(importlib.abc.MetaPathFinder):
         for name in self._patches:
             module = sys.modules.get(name)
             if module is not None:
-                self._apply(self._patches[name](module))
+                self._apply(self._made(name, module))
             else:
                 self._pending.add(name)
         sys.meta_path.insert(0, self)
+
+    def _made(self, name: str, module: ModuleType) -> list[Patch]:
+        try:
+            return self._patches[name](module)
+        except (AttributeError, KeyError) as error:
+            version = getattr(module, "__version__", "of unknown version")
+            raise CassetteError(
+                f"{name} {version} cannot be recorded: it has moved what is intercepted ({error})\n"
+                "  pip install -U pytest-llmops, or hold the client back"
+            ) from None
 
     def uninstall(self) -> None:
         """Put everything back."""
@@ -85,7 +96,7 @@ class Interception(importlib.abc.MetaPathFinder):
         if spec is None or spec.loader is None:
             self._pending.add(fullname)
             return None
-        spec.loader = _Loader(spec.loader, lambda module: self._apply(self._patches[fullname](module)))
+        spec.loader = _Loader(spec.loader, lambda module: self._apply(self._made(fullname, module)))
         return spec
 
 

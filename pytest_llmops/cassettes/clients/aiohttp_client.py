@@ -52,7 +52,7 @@ def _request(module: ModuleType, original: Callable[..., Awaitable[Any]]) -> Cal
             transfer.head(error.status, dict(error.headers or {}))
             transfer.end(complete=False)
             raise
-        except BaseException as error:
+        except BaseException as error:  # noted and raised again: also a cancellation, or Ctrl-C
             transfer.fail(error)
             raise
         transfer.head(response.status, response.headers.items())

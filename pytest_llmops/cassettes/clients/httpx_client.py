@@ -82,7 +82,7 @@ def _sync_handler(module: ModuleType) -> Callable[[Any, Any], Any]:
         try:
             transfer.hold()
             response = original(self, request)
-        except BaseException as error:
+        except BaseException as error:  # noted and raised again: also a cancellation, or Ctrl-C
             transfer.fail(error)
             raise
         transfer.head(response.status_code, response.headers.multi_items())
@@ -115,7 +115,7 @@ def _async_handler(module: ModuleType) -> Callable[[Any, Any], Any]:
         try:
             await transfer.ahold()
             response = await original(self, request)
-        except BaseException as error:
+        except BaseException as error:  # noted and raised again: also a cancellation, or Ctrl-C
             transfer.fail(error)
             raise
         transfer.head(response.status_code, response.headers.multi_items())

@@ -53,7 +53,7 @@ def _urlopen(module: ModuleType, original: Callable[..., Any]) -> Callable[..., 
         try:
             transfer.hold()
             response = original(self, method, url, body, {**plain, "Accept-Encoding": "identity"}, *args, **kwargs)
-        except BaseException as error:
+        except BaseException as error:  # noted and raised again: also a cancellation, or Ctrl-C
             transfer.fail(error, reason=error.reason if isinstance(error, module.exceptions.MaxRetryError) else None)
             raise
         finally:

@@ -47,7 +47,7 @@ def _do_open(module: ModuleType, original: Callable[..., Any]) -> Callable[..., 
         try:
             transfer.hold()
             response = original(self, http_class, req, **kwargs)
-        except BaseException as error:
+        except BaseException as error:  # noted and raised again: also a cancellation, or Ctrl-C
             reason = error.reason if isinstance(error, module.URLError) else None
             transfer.fail(error, reason=reason if isinstance(reason, Exception) else None)
             raise
