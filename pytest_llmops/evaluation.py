@@ -241,9 +241,20 @@ class Evaluation(Scoring):
                 yield result
             except Exception as error:
                 result.error = error
-                if not any(trigger.action in evidence.STOPS for trigger in self.triggers_of(result)):
+                if not self._stopped_by_a_guard(result):
                     raise
         self.error = recorded if result.error is not None else self.error
+
+    def _stopped_by_a_guard(self, result: Result) -> bool:
+        """Whether a guardrail is what the application's exception is about, and not only something before it."""
+        raised = evidence.of_exception(result.error, answered=False)
+        if raised is not None or any(trigger.action in evidence.STOPS for trigger in result.reported):
+            return True
+        pairs = [self._pair(transfer) for transfer in self.tape.finished(capture=result)]
+        last = next((pair for pair in reversed(pairs) if pair[0].role == "app"), None)
+        if last is None or (last[0].status or 0) < 400:
+            return False
+        return any(trigger.action in evidence.STOPS for trigger in evidence.of_exchange(*last))
 
     def triggers_of(self, result: Result) -> list[Trigger]:
         """`Result.guardrails_triggered`."""

@@ -223,8 +223,8 @@ def _guardrail(row: Any, where: str) -> GuardrailSpec:
         return GuardrailSpec(row)
     if not isinstance(row, Mapping) or not isinstance(row.get("type"), str):
         raise PromptError(f"{where}: each needs a type, such as pii_detection; got {row!r}.")
-    given = row.get("action", "block")
-    action = _SAME_ACTION.get(str(given), given)
+    given: Any = row.get("action", "block")
+    action: Any = _SAME_ACTION.get(str(given), given)
     if action not in get_args(GuardrailAction):
         raise PromptError(
             f"{where}.{row['type']}: action {action!r}.{did_you_mean(str(action), get_args(GuardrailAction))}"

@@ -79,6 +79,17 @@ def test_blocked_answers_are_results_that_tests_assert_on(project, standin):
         def test_other_errors_are_raised(llm_eval):
             llm_eval.run(lambda: 1 / 0)
 
+        def another(question):
+            try:
+                ask(question)
+            except urllib.error.HTTPError:
+                ask("hi")
+            raise LookupError("a bug after a fallback")
+
+        @pytest.mark.llm_eval
+        def test_a_bug_after_a_fallback_is_raised(llm_eval):
+            llm_eval.run(another, "bomb")
+
         @pytest.mark.llm_eval
         def test_mistakes(llm_eval):
             llm_eval.run(guarded, "hi", lambda name, **_: llm_eval.guardrail(name, action="blok"))
@@ -86,8 +97,8 @@ def test_blocked_answers_are_results_that_tests_assert_on(project, standin):
     )
     for mode in ("once", "none"):
         run = project.run(f"--llm-record={mode}", "--llm-json=run.json", env=speaking_to(standin))
-        assert run.outcomes == {"passed": 5, "failed": 2}, run.out
-        run.match("*ZeroDivisionError*", "*action 'blok'. Did you mean 'block'?")
+        assert run.outcomes == {"passed": 5, "failed": 3}, run.out
+        run.match("*ZeroDivisionError*", "*a bug after a fallback*", "*action 'blok'. Did you mean 'block'?")
     assert run.record is not None
     tests = {test["id"].partition("::")[2]: test for test in run.record["tests"]}
     fired = tests["test_reported[pay with 4111 1111 1111 1111]"]["measurements"]["card_number"]
