@@ -192,7 +192,7 @@ class Controller:
         lost = {i: why for i, why in self._lost.items() if i not in self._json and i.partition("[")[0] in functions}
         tests = sorted(tests + [_lost(nodeid, reason, self._baseline) for nodeid, reason in lost.items()], key=_order)
         ran = {test.case for test in tests}
-        used = fingerprint(tests)
+        used = fingerprint(tests, prices=settings.project.prices)
         used.prompt_texts = {digest: self._prompt_texts[digest] for digest in sorted(self._prompt_texts)}
         return RunRecord(
             created=datetime.now(UTC),

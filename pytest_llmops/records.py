@@ -378,6 +378,8 @@ class Fingerprint(Record):
     """Hash to text, so that a comparison can show what changed; empty where texts are not kept."""
     judge: dict[str, str] = Field(default_factory=dict)
     models: list[str] = Field(default_factory=list)
+    prices: dict[str, str] = Field(default_factory=dict)
+    """``provider:model`` to USD a million tokens, ``input/output``: costs at other prices are not compared."""
 
 
 class RunRecord(Record):

@@ -226,4 +226,5 @@ def _merged(old: Fingerprint, new: Fingerprint) -> Fingerprint:
         prompt_texts={digest: text for digest, text in texts.items() if digest in prompts.values()},
         judge=old.judge | new.judge,
         models=sorted({*old.models, *new.models}),
+        prices=old.prices | new.prices,
     )

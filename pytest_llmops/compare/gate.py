@@ -66,7 +66,8 @@ def compare(
         if accept and (words := acceptance.find(accept, policy.today, case=case))
     }
     pairs = [one for one in pairing.pairs if one.case not in accepted]
-    state = _measured(baseline, pairs, definitions, conflicts, policy)
+    repriced = _repriced(baseline.fingerprint, run.fingerprint)
+    state = _measured(baseline, pairs, definitions, conflicts, policy, repriced)
     result = Comparison(
         baseline=baseline.path,
         metrics=sorted(metrics.judge(state.tested, policy) + state.settled, key=lambda row: (not row.gate, row.metric)),
@@ -116,6 +117,7 @@ def _measured(
     definitions: dict[str, MetricDefinition],
     conflicts: dict[str, tuple[str, str]],
     policy: Policy,
+    repriced: str,
 ) -> _State:
     state = _State()
     sheet = columns.sheet(pairs)
@@ -127,6 +129,9 @@ def _measured(
             state.settled.append(metrics.not_comparable(name, True, reason, now))
             continue
         tested = metrics.measure(name, now or stored, policy, sheet, gating.mask(name, now or stored, policy))
+        if now and now.kind == "cost" and repriced:
+            state.settled.append(metrics.repriced(name, repriced, now))
+            continue
         compared = bool(tested.cases or tested.skipped)
         if not compared and not tested.lost:
             if now:
@@ -242,6 +247,16 @@ def _notes(
         if names:
             notes.append(f"{what}: {', '.join(names)}")
     return notes + drift.notes(pairing.trials)
+
+
+def _repriced(before: Fingerprint, now: Fingerprint) -> str:
+    """Which models cost something else than when the baseline was made; empty where none does."""
+    changed = [
+        f"{name} {before.prices[name]} → {now.prices[name]}"
+        for name in sorted(before.prices.keys() & now.prices.keys())
+        if before.prices[name] != now.prices[name]
+    ]
+    return ", ".join(changed)
 
 
 def _fingerprint_notes(before: Fingerprint, now: Fingerprint) -> list[str]:

@@ -286,6 +286,18 @@ def _trials(tested: Tested, result: stats.PairedT, margin: float) -> int | None:
     return trials if trials and trials > tested.trials else None
 
 
+def repriced(name: str, changed: str, definition: MetricDefinition) -> MetricComparison:
+    """The verdict on costs of which a price has changed: that is no regression of the application's."""
+    return MetricComparison(
+        metric=name,
+        verdict="inconclusive",
+        reason=f"prices changed since the baseline ({changed}); the next baseline compares costs again",
+        direction=definition.direction,
+        unit=definition.unit,
+        relative=True,
+    )
+
+
 def not_comparable(name: str, gate: bool, reason: str, definition: MetricDefinition | None) -> MetricComparison:
     """The verdict on a metric whose numbers mean something else than the stored ones, or that has none."""
     return MetricComparison(

@@ -99,6 +99,7 @@ def _check_numbers(shards: Sequence[tuple[str, RunRecord]]) -> bool:
 def _fingerprint(shards: Sequence[tuple[str, RunRecord]], tests: Sequence[TestRecord]) -> Fingerprint:
     """Models and judges from the tests; files' hashes from the shards, which must agree."""
     merged = fingerprint(tests)
+    merged.prices = {name: rate for _, run in shards for name, rate in run.fingerprint.prices.items()}
     for _, run in shards:
         merged.prompt_texts.update(run.fingerprint.prompt_texts)
     for what in ("dataset", "prompts"):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from pytest_llmops import stats
+from pytest_llmops import pricing, stats
 from pytest_llmops.baseline.stored import definition_of, trials_by_case
-from pytest_llmops.records import Fingerprint, Measurement, MetricSummary, TestRecord
-from pytest_llmops.settings import MetricSettings
+from pytest_llmops.records import Call, Fingerprint, Measurement, MetricSummary, TestRecord
+from pytest_llmops.settings import MetricSettings, Price
 
 
 def summarize(
@@ -41,8 +41,14 @@ def summarize(
     return {name: _summary(name, found[name], settings or {}) for name in sorted(found)}
 
 
-def fingerprint(tests: Iterable[TestRecord]) -> Fingerprint:
-    """Which prompts, judges (metric to hash of model and rubric) and models these tests were measured with."""
+def fingerprint(tests: Iterable[TestRecord], *, prices: Mapping[str, Price] | None = None) -> Fingerprint:
+    """Which prompts, judges (metric to hash of model and rubric) and models these tests were measured with.
+
+    Args:
+        tests: the run's.
+        prices: ``[tool.pytest-llmops.prices]``.
+    """
+    asked: dict[str, Call] = {}
     prompts: dict[str, str] = {}
     judged: dict[str, str] = {}
     models: set[str] = set()
@@ -52,7 +58,25 @@ def fingerprint(tests: Iterable[TestRecord]) -> Fingerprint:
                 judged[name] = measured.definition
         prompts.update(test.prompts)
         models.update(call.model for call in test.calls if call.role == "app" and call.model)
-    return Fingerprint(prompts=dict(sorted(prompts.items())), judge=dict(sorted(judged.items())), models=sorted(models))
+        for call in test.calls:
+            if call.cost_usd is not None and call.model:
+                asked.setdefault(f"{call.provider}:{call.model}", call)
+    rates = {name: rate for name, call in sorted(asked.items()) if (rate := _rate(call, prices))}
+    return Fingerprint(
+        prompts=dict(sorted(prompts.items())),
+        judge=dict(sorted(judged.items())),
+        models=sorted(models),
+        prices=rates,
+    )
+
+
+def _rate(call: Call, prices: Mapping[str, Price] | None) -> str | None:
+    """What a million tokens cost on the day of the call, in and out."""
+    found = [
+        pricing.cost(call.provider, call.model, usage, at=call.started_at, prices=prices)
+        for usage in (pricing.Usage(1_000_000, 0), pricing.Usage(0, 1_000_000))
+    ]
+    return None if None in found else "/".join(f"{rate:g}" for rate in found)
 
 
 @dataclass(slots=True)

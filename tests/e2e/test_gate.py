@@ -272,3 +272,39 @@ def test_a_failed_judge_is_status_error_in_the_record(project, standin):
     first = run.record["tests"][0]
     assert (first["error"], first["measurements"]["pass"]["value"]) == ("the body's own", 0)
     assert run.record["tests"][1]["measurements"]["pass"]["status"] == "error"
+
+
+def test_a_changed_price_is_no_regression(project, standin):
+    """Both sides of a cost comparison use one price table."""
+    project.file(
+        "test_app.py",
+        """
+        import os
+        import httpx, pytest
+
+        @pytest.mark.llm_eval
+        @pytest.mark.parametrize("n", range(12))
+        def test_app(llm_eval, n):
+            body = {"model": "my-own", "messages": [{"role": "user", "content": f"Question {n}"}]}
+            llm_eval.run(httpx.post, os.environ["LLM_BASE"] + "/v1/chat/completions", json=body)
+        """,
+    )
+    settings = """
+        [tool.pytest-llmops.metrics.cost_usd]
+        gate = true
+        [tool.pytest-llmops.prices."openai_compatible:my-own"]
+        input = {price}
+        output = 1
+        """
+    project.file("pyproject.toml", settings.format(price=1))
+    env = {"LLM_BASE": standin.url}
+    first = project.run("-q", "--llm-baseline=base.json", "--llm-update-baseline", env=env)
+    assert first.returncode == 0, first.out
+    assert '"openai_compatible:my-own":"1/1"' in project.read("base.json").replace(" ", "")
+    project.file("pyproject.toml", settings.format(price=4))
+    for arguments in (("--llm-record=none",), ("--llm-record=all",)):
+        run = project.run("-q", "--llm-baseline=base.json", "--llm-json=run.json", *arguments, env=env)
+        assert run.returncode == 0, run.out
+        rows = {row["metric"]: row for row in run.record["comparison"]["metrics"]}
+        assert (rows["cost_usd"]["verdict"], rows["cost_usd"]["gate"]) == ("inconclusive", False)
+        assert "openai_compatible:my-own 1/1 → 4/1" in rows["cost_usd"]["reason"]

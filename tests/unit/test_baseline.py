@@ -193,7 +193,7 @@ def test_cases_the_broken_case_guard_cannot_see():
         (lambda path: edit(path, '"kind":"pass"', '"kind":"bool"'), "metric 'pass': kind 'bool' is none of score"),
         (lambda path: edit(path, '"created": "2026', '"created": "soon'), "created: expected a date"),
         (lambda path: edit(path, '"models": ["gpt-4o"]', '"models": 3'), "fingerprint: models"),
-        (lambda path: edit(path, '{"case"', '<<<<<<< HEAD\n{"case"'), "line 15 is a merge conflict marker"),
+        (lambda path: edit(path, '{"case"', '<<<<<<< HEAD\n{"case"'), "line 16 is a merge conflict marker"),
     ],
 )
 def test_a_damaged_file_is_refused_with_one_message(saved, damage, said):
