@@ -184,7 +184,7 @@ class Controller:
     def _run_record(self, settings: Configuration) -> RunRecord:
         from datetime import UTC, datetime
 
-        from pytest_llmops.compare import compare_arms, fingerprint, summarize
+        from pytest_llmops.compare import compare_arms, cost_by_tag, fingerprint, summarize
         from pytest_llmops.records import RunRecord, TestRecord
 
         tests = [TestRecord.model_validate_json(text) for text in self._json.values()]
@@ -202,6 +202,7 @@ class Controller:
             deselected=sorted((self._deselected | self._named_apart(ran)) - ran),
             shard=settings.shard,
             metrics=summarize(tests, settings=settings.project.metrics),
+            cost_by_tag=cost_by_tag(tests),
             ab=compare_arms(tests, settings=settings.project.metrics, min_cases=settings.project.min_cases),
         )
 
@@ -264,6 +265,7 @@ class Controller:
 
         assert settings.baseline is not None
         policy = _policy(settings)
+        self._check_gates(run)
         if self._baseline is not None:
             comparison = self._comparison(self._baseline, run, settings, policy)
             comparison.baseline = os.path.relpath(settings.baseline, settings.base)
@@ -280,6 +282,17 @@ class Controller:
             baseline.answers.save(baseline.answers.path_beside(settings.baseline), stored)
             self._say(f"llmops: wrote {os.path.relpath(settings.baseline, settings.base)}, {len(updated.cases)} cases.")
             self._warn_few_trials(updated, run)
+
+    def _check_gates(self, run: RunRecord) -> None:
+        """A metric that a marker's ``gate`` names and nobody records would switch the gate off in silence."""
+        from pytest_llmops.errors import did_you_mean
+
+        stored = self._baseline.metrics if self._baseline is not None else {}
+        known = {name for full in (*run.metrics, *stored) for name in (full, full.partition("#")[0])}
+        unknown = {name: test.case for test in run.tests for name in test.gate or () if name not in known}
+        for name, case in unknown.items():
+            message = f"{case}: gate=[{name!r}]: no test records a metric of that name.{did_you_mean(name, known)}"
+            self._fail("llm-baseline::gate", message, ("llm-baseline", None, "llm-baseline::gate"))
 
     def _comparison(self, stored: Baseline, run: RunRecord, settings: Configuration, policy: Policy) -> Comparison:
         """The gate's findings, with more trials of the suspects where the run was live."""
@@ -303,6 +316,7 @@ class Controller:
 
     def _warn_few_trials(self, updated: Baseline, run: RunRecord) -> None:
         from pytest_llmops import baseline
+        from pytest_llmops.reports import text
 
         few = baseline.cases_below_guard(updated)
         if not few:
@@ -310,7 +324,7 @@ class Controller:
         costs = [c.cost_usd for t in run.tests for c in t.calls]
         known = [cost for cost in costs if cost is not None]
         trials = max(1, len(run.tests)) / max(1, len({t.case for t in run.tests}))
-        price = f", about ${sum(known) / trials * baseline.GUARD_TRIALS:.2f}" if known else ""
+        price = f", about {text.amount(sum(known) / trials * baseline.GUARD_TRIALS, 'cost')}" if known else ""
         self._say(
             f"llmops: {len(few)} of {len(updated.cases)} cases have fewer than {baseline.GUARD_TRIALS} trials, so a "
             f"single case that breaks cannot be told from bad luck;\n"
@@ -332,6 +346,8 @@ class Controller:
         run = self.run
         if run is not None and run.comparison is None and any(test.calls for test in run.tests):
             self._lines.insert(0, (_calls_line(run), {}))
+        if run is not None and run.cost_by_tag:
+            self._lines.append((_tags_line(run.cost_by_tag), {}))
         if self._lines:
             terminalreporter.write_sep("-", "LLM evaluations")
             for text, markup in self._lines:
@@ -436,6 +452,14 @@ def _environment(config: pytest.Config, ci: bool) -> Any:
         dirty=None if status is None else bool(status),
         ci=ci,
     )
+
+
+def _tags_line(costs: dict[str, float]) -> str:
+    from pytest_llmops.reports import text
+
+    listed = [f"{text.clean(tag)} {text.amount(cost, 'cost')}" for tag, cost in list(costs.items())[:8]]
+    more = f" and {len(costs) - 8} more" if len(costs) > 8 else ""
+    return f"cost by tag: {', '.join(listed)}{more}"
 
 
 def _calls_line(run: RunRecord) -> str:

@@ -13,6 +13,7 @@ from pytest_llmops.cassettes import storage
 from pytest_llmops.cassettes.storage import Interaction
 from pytest_llmops.errors import CassetteError
 from pytest_llmops.marker import Trial
+from pytest_llmops.options import MARKER
 
 _TRIAL = re.compile(r"(?:-trial\d+(?=\])|\[trial\d+\])")
 _KNOWN = pytest.StashKey[dict[str, set[str]]]()
@@ -23,6 +24,15 @@ def trial_of(item: pytest.Item) -> Trial:
     callspec = getattr(item, "callspec", None)
     trial = callspec.params.get("_llm_trial") if callspec is not None else None
     return trial if isinstance(trial, Trial) else Trial(None, 0, 1)
+
+
+def tags_of(item: pytest.Item) -> list[str]:
+    """The tags of an item's marker and of its case; none where the marker's cannot be used (said when it is run)."""
+    marker = item.get_closest_marker(MARKER)
+    given = marker.kwargs.get("tags", ()) if marker is not None else ()
+    listed = [tag for tag in given if isinstance(tag, str)] if isinstance(given, (list, tuple, set)) else []
+    case = trial_of(item).case
+    return [*listed, *(case.tags if case else ())]
 
 
 def case_key(item: pytest.Item) -> str:

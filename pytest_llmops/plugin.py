@@ -98,10 +98,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("_llm_trial", trials, ids=[trial.id for trial in trials])
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Register what runs marked tests, where there are any."""
-    if any(item.get_closest_marker(MARKER) for item in items):
+    """Register what runs marked tests, where there are any; let ``-k`` select them by tag."""
+    marked = [item for item in items if item.get_closest_marker(MARKER)]
+    if marked:
         _item_session(config)
+        from pytest_llmops.naming import tags_of
+
+        for item in marked:
+            item.extra_keyword_matches.update(tags_of(item))
 
 
 def _item_session(config: pytest.Config) -> ItemSession:

@@ -28,7 +28,7 @@ from pytest_llmops.errors import JudgeError, LlmopsError, SettingsError
 from pytest_llmops.evaluation import Evaluation
 from pytest_llmops.marker import MarkerSpec, Trial, parse
 from pytest_llmops.options import MARKER
-from pytest_llmops.records import CassetteUse, Measurement, Outcome, TestRecord, to_json
+from pytest_llmops.records import CassetteUse, Measurement, Outcome, TestRecord, to_json, without_text
 from pytest_llmops.registry import session_judge
 
 if TYPE_CHECKING:
@@ -340,10 +340,9 @@ class ItemSession:
     def _record(self, item: pytest.Item, running: _Running) -> TestRecord:
         evaluation, tape, case = running.evaluation, running.evaluation.tape, running.trial.case
         scrub = self._options.scrub
-        store = self._configuration.store_text
         result = evaluation.results[-1] if evaluation.results else None
         text = result.text if result is not None else None
-        return TestRecord(
+        record = TestRecord(
             id=item.nodeid,
             case=naming.case_key(item),
             group=case.group if case else None,
@@ -357,8 +356,8 @@ class ItemSession:
             prompt=running.spec.prompt or next(iter(evaluation.used_prompts), None),
             prompts={name: prompt.hash for name, prompt in evaluation.used_prompts.items()},
             dataset_fingerprint=case.fingerprint if case else None,
-            input=scrub(case.input) if case and store else None,
-            output=scrub(text) if store else None,
+            input=scrub(case.input) if case else None,
+            output=scrub(text),
             measurements=self._measurements(running),
             calls=[call for _, call in evaluation.answered()],
             **ab.fields_of(item),
@@ -372,6 +371,7 @@ class ItemSession:
                 live=sum(t.live for t in tape.transfers),
             ),
         )
+        return record if self._configuration.store_text else without_text(record)
 
     def _measurements(self, running: _Running) -> dict[str, Measurement]:
         found: dict[str, Measurement] = {}

@@ -5,6 +5,17 @@ from pytest_llmops.compare.failures import Failure, fails, failures
 from pytest_llmops.compare.gate import compare
 from pytest_llmops.compare.policy import Policy
 from pytest_llmops.compare.shards import merge
-from pytest_llmops.compare.summary import fingerprint, summarize
+from pytest_llmops.compare.summary import cost_by_tag, fingerprint, summarize
 
-__all__ = ["Failure", "Policy", "compare", "compare_arms", "fails", "failures", "fingerprint", "merge", "summarize"]
+__all__ = [
+    "Failure",
+    "Policy",
+    "compare",
+    "compare_arms",
+    "cost_by_tag",
+    "fails",
+    "failures",
+    "fingerprint",
+    "merge",
+    "summarize",
+]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from pytest_llmops.compare.arms import compare_arms
-from pytest_llmops.compare.summary import fingerprint, summarize
+from pytest_llmops.compare.summary import cost_by_tag, fingerprint, summarize
 from pytest_llmops.errors import BaselineError
 from pytest_llmops.records import Fingerprint, RunRecord, TestRecord
 from pytest_llmops.settings import MetricSettings
@@ -50,6 +50,7 @@ def merge(
         tests=tests,
         deselected=deselected,
         metrics=summarize(tests, settings=settings),
+        cost_by_tag=cost_by_tag(tests),
         ab=compare_arms(tests, settings=settings),
     )
 

@@ -70,6 +70,16 @@ def fingerprint(tests: Iterable[TestRecord], *, prices: Mapping[str, Price] | No
     )
 
 
+def cost_by_tag(tests: Iterable[TestRecord]) -> dict[str, float]:
+    """USD of the calls of all tests with a tag, the dearest tag first."""
+    costs: dict[str, float] = {}
+    for test in tests:
+        spent = sum(call.cost_usd or 0.0 for call in test.calls)
+        for tag in dict.fromkeys(test.tags):
+            costs[tag] = costs.get(tag, 0.0) + spent
+    return {tag: stats.significant(cost) for tag, cost in sorted(costs.items(), key=lambda one: (-one[1], one[0]))}
+
+
 def _rate(call: Call, prices: Mapping[str, Price] | None) -> str | None:
     """What a million tokens cost on the day of the call, in and out."""
     found = [

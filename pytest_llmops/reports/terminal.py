@@ -117,7 +117,9 @@ def _cells(row: MetricComparison, kind: str) -> tuple[str, ...]:
     if row.ci_low is not None and row.ci_high is not None and row.ci_low < row.ci_high:
         low, high = (text.change(bound, kind, row.relative).rstrip("%p") for bound in (row.ci_low, row.ci_high))
         delta = f"{delta} ({low}…{high})"
-    detectable = "" if row.mde is None else text.change(row.mde, kind, row.relative, sign=False)
+    # A handful of cases can find no change that a share can have: nothing is said then.
+    findable = row.mde is not None and not (kind in ("pass", "rate") and row.mde > 1)
+    detectable = text.change(row.mde, kind, row.relative, sign=False) if row.mde is not None and findable else ""
     return name, before_now, delta, detectable, verdict
 
 
