@@ -201,6 +201,8 @@ def _audit(arguments: argparse.Namespace) -> int:
 
     secrets, files = inspection.audit(arguments.paths, _project())
     findings = [str(finding) for finding in secrets]
+    for error in inspection.calls(arguments.paths, _project())[1]:
+        print(f"pytest-llmops: searched as text only: {error}", file=sys.stderr)  # noqa: T201 - a command's output
     if arguments.pii:
         from pytest_llmops import personal_data
 
@@ -223,7 +225,8 @@ def _prune(arguments: argparse.Namespace) -> int:
         _print(f"{'would remove' if arguments.dry_run else 'removed'} {path}")
         if not arguments.dry_run:
             path.unlink()
-    _print(f"{len(gone)} of no test; {len(tests.cases)} cases collected")
+    count = len(gone)
+    _print(f"{count} cassette{'s' * (count != 1)} without a test; {len(tests.cases)} cases collected")
     return 0
 
 

@@ -43,7 +43,8 @@ def collect(paths: Sequence[Path]) -> Collected:
     output = io.StringIO()
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
         code = pytest.main(
-            ["--collect-only", "-q", "-p", "no:cacheprovider", *(str(path) for path in paths)], plugins=[found]
+            ["--collect-only", "-q", "-p", "no:cacheprovider", "-W", "ignore", *(str(path) for path in paths)],
+            plugins=[found],
         )
     if code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
         raise SettingsError(f"pytest could not collect the tests, so nothing is removed:\n{output.getvalue().strip()}")

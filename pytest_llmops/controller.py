@@ -275,13 +275,44 @@ class Controller:
                 self._say(line)
             if not settings.update_baseline:
                 self._fail_gate(comparison, policy)
+                self._check_keys(self._baseline, run)
         if settings.update_baseline:
             updated = baseline.update(self._baseline, run, settings=settings.project.metrics)
             baseline.save(settings.baseline, updated)
             stored = baseline.answers.update(answers, run)
             baseline.answers.save(baseline.answers.path_beside(settings.baseline), stored)
             self._say(f"llmops: wrote {os.path.relpath(settings.baseline, settings.base)}, {len(updated.cases)} cases.")
+            self._warn_failing(run)
             self._warn_few_trials(updated, run)
+
+    def _warn_failing(self, run: RunRecord) -> None:
+        """A baseline made of failures lets them pass from then on."""
+        passed: dict[str, bool] = {}
+        for test in run.tests:
+            measured = test.measurements.get("pass")
+            if measured is not None:
+                passed[test.case] = passed.get(test.case, False) or measured.value == 1
+        failing = [case for case, ever in passed.items() if not ever]
+        if failing:
+            self._say(
+                f"llmops: {len(failing)} of {len(passed)} cases failed all their trials, and the baseline holds that "
+                f"now: {', '.join(failing[:3])}{' …' if len(failing) > 3 else ''}",
+                yellow=True,
+            )
+
+    def _check_keys(self, stored: Baseline, run: RunRecord) -> None:
+        """The same tests under other node ids: pytest took another folder as its root, and nothing was compared."""
+        ran = {test.case for test in run.tests}
+        if not stored.cases or ran & stored.cases.keys():
+            return
+        moved = next(((old, new) for old in stored.cases for new in ran if _same_test(old, new)), None)
+        if moved is not None:
+            self._fail(
+                "llm-baseline::node-ids",
+                f"nothing was compared: the baseline knows {moved[0]!r}, this run {moved[1]!r}\n"
+                "  a case's key is its node id, which changes with the folder pytest takes as its root (--rootdir)",
+                ("llm-baseline", None, "llm-baseline::node-ids"),
+            )
 
     def _check_gates(self, run: RunRecord) -> None:
         """A metric that a marker's ``gate`` names and nobody records would switch the gate off in silence."""
@@ -290,8 +321,14 @@ class Controller:
         stored = self._baseline.metrics if self._baseline is not None else {}
         known = {name for full in (*run.metrics, *stored) for name in (full, full.partition("#")[0])}
         unknown = {name: test.case for test in run.tests for name in test.gate or () if name not in known}
+        assert self._configuration is not None
+        for name, chosen in self._configuration.project.metrics.items():
+            if chosen.gate and name not in known:
+                unknown.setdefault(name, f"pyproject.toml [tool.pytest-llmops.metrics.{name}]")
         for name, case in unknown.items():
-            message = f"{case}: gate=[{name!r}]: no test records a metric of that name.{did_you_mean(name, known)}"
+            message = (
+                f"{case}: {name!r} is to gate, but no test records a metric of that name.{did_you_mean(name, known)}"
+            )
             self._fail("llm-baseline::gate", message, ("llm-baseline", None, "llm-baseline::gate"))
 
     def _comparison(self, stored: Baseline, run: RunRecord, settings: Configuration, policy: Policy) -> Comparison:
@@ -452,6 +489,10 @@ def _environment(config: pytest.Config, ci: bool) -> Any:
         dirty=None if status is None else bool(status),
         ci=ci,
     )
+
+
+def _same_test(one: str, other: str) -> bool:
+    return one.endswith(f"/{other}") or other.endswith(f"/{one}")
 
 
 def _tags_line(costs: dict[str, float]) -> str:

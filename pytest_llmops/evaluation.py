@@ -504,6 +504,11 @@ class Evaluation(Scoring):
         if "NoneType" not in str(error):
             return None
         line = _failing_line(error).lower()
+        if not self.calls and any(word in line for word in ("latency_ms", "ttft_ms")):
+            return (
+                "no provider call was seen in this test, so it has no times: calls are read from HTTP (httpx, httpx2, "
+                "requests, aiohttp, urllib) made by what llm_eval.run calls, in this process"
+            )
         if "cost" not in line and not (self.unpriced and not any(word in line for word in _OTHERS_THAT_MAY_BE_NONE)):
             return None
         return _why_no_cost(self.calls)

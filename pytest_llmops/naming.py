@@ -101,8 +101,12 @@ def _folder(config: pytest.Config, file: Path, folder: Path | None) -> Path:
 
 
 def record_command(item: pytest.Item) -> str:
-    """The command that records an item's test anew."""
-    return f"pytest {_quoted(item.nodeid.partition('[')[0])} --llm-record=refresh"
+    """The command that records an item's test anew, from where pytest was started."""
+    import os
+
+    file = os.path.relpath(item.path, item.config.invocation_params.dir)
+    name = item.nodeid.partition("::")[2].partition("[")[0]
+    return f"pytest {_quoted(f'{file}::{name}')} --llm-record=refresh"
 
 
 def _quoted(word: str) -> str:

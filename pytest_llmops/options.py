@@ -26,7 +26,8 @@ USAGE = (
 def _choice(*words: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text not in words:
-            raise ValueError(f"{text!r} is none of {', '.join(words)}.{did_you_mean(text, words)}")
+            close = did_you_mean(text, words)
+            raise ValueError(f"{text!r} is not one of: {', '.join(words)}.{close if 'mean' in close else ''}")
         return text
 
     return parse

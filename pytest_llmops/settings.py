@@ -128,7 +128,11 @@ def load_project(path: Path | None) -> ProjectSettings:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"{path}: cannot be read: {error}") from None
-    table = document.get("tool", {}).get("pytest-llmops", {})
+    tools = document.get("tool", {})
+    for name in ("pytest_llmops", "llmops", "pytest-llmop"):
+        if name in tools:
+            raise SettingsError(f"{path} [tool.{name}]: Did you mean [tool.pytest-llmops]?")
+    table = tools.get("pytest-llmops", {})
     project = _project(table, f"{path} [tool.pytest-llmops]")
     if project.prompts is not None:
         folder = path.parent / project.prompts

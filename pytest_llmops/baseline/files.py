@@ -38,7 +38,8 @@ def load(path: Path) -> Baseline:
         BaselineError: it is missing, damaged, or not a baseline of this schema; the message names the way out.
     """
     make = f"pytest --llm-baseline={path} --llm-update-baseline"
-    document = _document(path, "baseline", f"Make one: {make}", f"Restore it from git, or make it anew: {make}")
+    mend = f"Restore it from git, or delete it and make it anew: {make}"
+    document = _document(path, "baseline", f"Make one: {make}", mend)
     if "tests" in document and "cases" not in document:
         raise BaselineError(
             f"{path}: this is a run record, not a baseline. Make one of it: "
@@ -56,7 +57,7 @@ def load(path: Path) -> Baseline:
     except ValidationError as error:
         raise BaselineError(f"{path}: fingerprint: {_first_problem(error)}. Make it anew: {make}") from None
     except ValueError as error:
-        raise BaselineError(f"{path}: {error}.\nRestore it from git, or make it anew: {make}") from None
+        raise BaselineError(f"{path}: {error}.\nRestore it from git, or delete it and make it anew: {make}") from None
 
 
 def save(path: Path, baseline: Baseline) -> None:

@@ -53,6 +53,13 @@ def describe(
     ]
     if used:
         lines.append(f"  this very request is recorded {used} time{'s'[: used != 1]}, and was made once more")
+    elif request.role == "judge":
+        lines.append(
+            "  a judge's call: the judged answer, the rubric or the judge is another than when it was recorded"
+        )
+        models = sorted({str(e["request"].get("model")) for e in recorded if e.get("role") == "judge"})
+        if models and str(request.model) not in models:
+            lines.append(f"  recorded with {', '.join(models)}")
     else:
         lines += _closest(request, recorded)
     lines.append(f"  re-record: {command}")

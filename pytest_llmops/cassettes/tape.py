@@ -383,11 +383,15 @@ class Tape:
 
     def _save(self, path: Path, *, passed: bool) -> None:
         kept = [t for t in self.transfers if t.kept]
+        if not passed:
+            kept = self._without_outages(kept)
         drop = passed and self.mode in ("refresh", "all")
         unused = self._recordings.unused
         recovered = self._leftovers is not None and bool(self._leftovers.interactions)
         found_elsewhere = self._borrowed or self._recordings.uses_adopted
         if not (any(t.live for t in kept) or found_elsewhere or recovered or (drop and unused)):
+            if self._journal is not None:
+                self._journal.discard()
             return
         with storage.locked(path):
             entries = _in_order(kept)
@@ -400,6 +404,21 @@ class Tape:
         if self._leftovers is not None:
             self._leftovers.discard()
 
+    def _without_outages(self, kept: list[Transfer]) -> list[Transfer]:
+        """A failed test's live exchanges without those that ended in an error for good.
+
+        What a provider that is down answers is no recording anyone wants replayed; a test of how the application
+        takes errors passes, and keeps them.
+        """
+        answered = {t.request.key for t in kept if not _is_outage(t)}
+        lasting = [t for t in kept if t.live and _is_outage(t) and t.request.key not in answered]
+        if lasting:
+            self.notes.append(
+                f"{len(lasting)} exchange{'s' * (len(lasting) != 1)} of this failed test ended in an error of the "
+                "provider or the connection: not recorded"
+            )
+        return [t for t in kept if t not in lasting]
+
     def _write(self, path: Path, entries: list[Interaction]) -> None:
         try:
             storage.save(path, entries, test=self.test)
@@ -408,6 +427,12 @@ class Tape:
                 raise
             self._journal.close()
             raise CassetteError(f"{error}; the journal beside it keeps what was recorded for the next run") from None
+
+
+def _is_outage(transfer: Transfer) -> bool:
+    response = transfer.interaction["response"] if transfer.interaction is not None else {}
+    status = response.get("status") or 0
+    return status in (408, 409, 425, 429) or status >= 500 or (not status and "error" in response)
 
 
 def _merged(first: list[Interaction], *others: list[Interaction]) -> list[Interaction]:

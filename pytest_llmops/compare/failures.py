@@ -46,10 +46,15 @@ def fails(row: MetricComparison, policy: Policy) -> bool:
 def failures(comparison: Comparison, policy: Policy | None = None) -> list[Failure]:
     """The red lines of a comparison; none where it passes."""
     policy = policy or Policy()
+    unrecorded = any(
+        one.finding == "errored" and one.fails and not one.accepted and _is_miss(one.reason or "")
+        for one in comparison.findings
+    )
     found = [
         Failure(row.metric, _metric_message(row, comparison))
         for row in comparison.metrics
-        if fails(row, policy) and not row.accepted
+        # Without a value because recordings are missing: the cases are listed, once and with the reason.
+        if fails(row, policy) and not row.accepted and not (unrecorded and (row.reason or "").startswith("no value in"))
     ]
     broken = [case for case in comparison.broken_cases if not case.accepted]
     if broken:
@@ -71,11 +76,19 @@ def failures(comparison: Comparison, policy: Policy | None = None) -> list[Failu
     return found
 
 
+def _is_miss(reason: str) -> bool:
+    return "has no recording for call" in reason or "does not exist (call" in reason
+
+
 def _listed(name: str, word: str, lines: list[str], comparison: Comparison) -> Failure:
     count = f"{len(lines)} case{'s' if len(lines) > 1 else ''} {word}"
     more = [f"  … and {len(lines) - LISTED} more"] if len(lines) > LISTED else []
     changed = prompts.explained(comparison.prompt_changes)
-    return Failure(name, "\n".join([count, *lines[:LISTED], *more, *changed, _way_out(comparison, case=True)]))
+    advice = _way_out(comparison, case=True)
+    if name == "errored-cases":
+        unrecorded = any(_is_miss(line) for line in lines)
+        advice = "Record what is missing: pytest --llm-record=refresh" if unrecorded else "Mend the error and run again"
+    return Failure(name, "\n".join([count, *lines[:LISTED], *more, *changed, advice]))
 
 
 def _metric_message(row: MetricComparison, comparison: Comparison) -> str:

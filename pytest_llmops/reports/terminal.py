@@ -182,7 +182,9 @@ def _named(word: str, found: list[tuple[str, str]], width: int, color: bool, sha
 def _closing(comparison: Comparison, policy: Policy, width: int, color: bool) -> list[str]:
     red = failures(comparison, policy)
     gating = [row for row in comparison.metrics if row.gate]
-    if red:
+    if not red and not any(row.cases for row in comparison.metrics) and not comparison.deterministic:
+        said, shade = "gate: nothing was compared", "yellow"
+    elif red:
         said, shade = f"gate: FAILED ({', '.join(text.clean(one.name) for one in red)})", "red"
     else:
         open_rows = [row.metric for row in gating if row.verdict in OPEN]

@@ -91,5 +91,9 @@ def change(value: float, kind: str, relative: bool, *, sign: bool = True) -> str
 
 
 def _plain(value: float, digits: int) -> str:
+    """Significant digits without an exponent: 0.0000364."""
     text = f"{value:.{digits}g}"
-    return f"{value:.10f}".rstrip("0") if "e-" in text and abs(value) >= 1e-9 else text
+    if "e-" not in text:
+        return text
+    places = int(text.partition("e-")[2]) + digits - 1
+    return f"{value:.{places}f}".rstrip("0")

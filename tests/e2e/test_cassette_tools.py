@@ -58,7 +58,7 @@ def git(project: Project, *arguments: str) -> str:
 
 def test_show_lists_calls_as_table_and_json(recorded: Project) -> None:
     table = recorded.command("cassettes", "show", "cassettes")
-    table.match("*test_ask-one*", "*gpt-4o-mini*openai.chat*200*stop*You said: Bom dia!*", "2 calls,*tokens in*")
+    table.match("*test_ask-one*", "*gpt-4o-mini*openai.chat*200*stop", "    You said: Bom dia!", "2 calls,*tokens in*")
     assert all(len(line) <= 80 for line in table.out.splitlines() if "cassettes/" not in line)
     rows = json.loads(recorded.command("cassettes", "show", "cassettes", "--json").out)
     assert [(row["text"], row["index"], row["replayed"]) for row in rows] == [
@@ -95,7 +95,7 @@ def test_audit_names_file_and_line_never_the_secret(recorded: Project) -> None:
 def test_prune_removes_what_no_test_uses(recorded: Project) -> None:
     recorded.file("cases.jsonl", '{"id": "one", "input": "Bom dia!"}\n')
     dry = recorded.command("cassettes", "prune", "--dry-run")
-    dry.match("would remove *test_ask-two*", "1 of no test; 1 cases collected")
+    dry.match("would remove *test_ask-two*", "1 cassette without a test; 1 cases collected")
     assert len(cassettes(recorded)) == 2
     recorded.command("cassettes", "prune").match("removed *test_ask-two*")
     assert [path.name[:12] for path in cassettes(recorded)] == ["test_ask-one"]

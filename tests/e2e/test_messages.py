@@ -36,11 +36,11 @@ def app(project):
 
 # options, environment, files → what the usage error says
 REFUSED = {
-    "record mode": (["--llm-record=onse"], {}, {}, ["--llm-record: 'onse' is none of", "Did you mean 'once'?"]),
+    "record mode": (["--llm-record=onse"], {}, {}, ["--llm-record: 'onse' is not one of", "Did you mean 'once'?"]),
     "trials": (["--llm-trials=0"], {}, {}, ["--llm-trials: '0' is not between 1 and 1000"]),
     "alpha": (["--llm-alpha=5"], {}, {}, ["--llm-alpha: '5' is not between 0 and 1"]),
     "inconclusive": (["--llm-inconclusive=fial"], {}, {}, ["Did you mean 'fail'?"]),
-    "environment": ([], {"PYTEST_LLM_RECORD": "x"}, {}, ["environment variable PYTEST_LLM_RECORD: 'x' is none of"]),
+    "environment": ([], {"PYTEST_LLM_RECORD": "x"}, {}, ["environment variable PYTEST_LLM_RECORD: 'x' is not one of"]),
     "ini": ([], {}, {"pytest.ini": "[pytest]\nllm_trials = many\n"}, ["ini setting llm_trials: 'many' is not a whole"]),
     "unknown key": (
         [], {}, {"pyproject.toml": "[tool.pytest-llmops]\nscurb = []\n"},

@@ -66,4 +66,4 @@ def test_a_misspelled_gate_is_told(tagged: Project, standin: StandIn) -> None:
     tagged.file("test_app.py", tagged.read("test_app.py").replace("gate=None", 'gate=["pas"]'))
     run = tagged.run("-q", "--llm-baseline=base.json", "-k", "vip", env=env)
     assert run.returncode == 1
-    run.match("*gate=[[]'pas']: no test records a metric of that name. Did you mean 'pass'?")
+    run.match("*'pas' is to gate, but no test records a metric of that name. Did you mean 'pass'?")

@@ -66,9 +66,9 @@ def test_values(name, text, value):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("record", "onse", "'onse' is none of none, once, new_episodes, refresh, all, live. Did you mean 'once'?"),
-        ("record", "NONE", "'NONE' is none of none, once"),
-        ("inconclusive", "maybe", "'maybe' is none of pass, fail."),
+        ("record", "onse", "'onse' is not one of: none, once, new_episodes, refresh, all, live. Did you mean 'once'?"),
+        ("record", "NONE", "'NONE' is not one of: none, once"),
+        ("inconclusive", "maybe", "'maybe' is not one of: pass, fail."),
         ("trials", "0", "'0' is not between 1 and 1000"),
         ("trials", "1001", "'1001' is not between 1 and 1000"),
         ("trials", "three", "'three' is not a whole number"),
