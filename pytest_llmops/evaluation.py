@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,10 +17,12 @@ from pytest_llmops.evidence import Trigger
 from pytest_llmops.exchange import Exchange
 from pytest_llmops.records import Call, GuardrailUse, Measurement
 from pytest_llmops.registry import BUILTIN_METRICS, Direction, current_steps
-from pytest_llmops.scoring import Scored, Scoring
+from pytest_llmops.result import Result
+from pytest_llmops.scoring import Scoring
 from pytest_llmops.settings import DIRECTIONS, ProjectSettings
 from pytest_llmops.steps import Step, Steps
 from pytest_llmops.tools import ToolCalls
+from pytest_llmops.totals import UNITS, totals, why_no_cost, why_unknown
 
 if TYPE_CHECKING:
     from pytest_llmops.cassettes.tape import Tape
@@ -29,115 +31,6 @@ if TYPE_CHECKING:
     from pytest_llmops.checks.jury import Judging
     from pytest_llmops.datasets import Case
     from pytest_llmops.prompts import Prompt, Registry
-
-
-class Result(Scored):
-    """What one run of the application gave, and what its provider calls were.
-
-    Everything is read when asked for, so a stream that is still open when the run returns counts once it has ended.
-    """
-
-    _evaluation: Evaluation
-
-    def __init__(self, evaluation: Evaluation, suffix: str) -> None:
-        self._evaluation = evaluation
-        self._suffix = suffix
-        self.languages = evaluation.project.languages
-        self.suffix = suffix
-        """Ends the names of this run's measurements: ``#2``; "" for the first run."""
-        self.reported: list[Trigger] = []
-        """Guardrails that the application reported, and those of the suite."""
-        self.output: Any = None
-        """What the function returned; the joined text (or the list) of a generator, which is run to its end."""
-        self.error: BaseException | None = None
-        """What the application raised, where the block or call ended that way."""
-
-    def __repr__(self) -> str:
-        return f"<Result {self.model or 'without calls'}: {_short(self.text)!r}>"
-
-    @property
-    def calls(self) -> list[Call]:
-        """The application's provider calls of this run, oldest first, without judge calls."""
-        return [call for _, call in self._evaluation.answered(self) if call.role == "app"]
-
-    @property
-    def text(self) -> str | None:
-        """The output where it is a str, else the last call's text."""
-        if isinstance(self.output, str):
-            return self.output
-        calls = self.calls
-        return calls[-1].text if calls else None
-
-    @property
-    def model(self) -> str | None:
-        """The model that served the last call."""
-        return cast("str | None", self._last("model"))
-
-    @property
-    def provider(self) -> str | None:
-        """The provider of the last call."""
-        return cast("str | None", self._last("provider"))
-
-    @property
-    def finish_reason(self) -> str | None:
-        """The last call's finish reason, in the provider's own word."""
-        return cast("str | None", self._last("finish_reason"))
-
-    def _last(self, name: str) -> Any:
-        calls = self.calls
-        return getattr(calls[-1], name) if calls else None
-
-    @property
-    def input_tokens(self) -> int | None:
-        """Sum over the calls, cache reads and writes included; None if any call's are unknown."""
-        return cast("int | None", _sum(self.calls, "input_tokens"))
-
-    @property
-    def output_tokens(self) -> int | None:
-        """Sum over the calls; None if any call's are unknown."""
-        return cast("int | None", _sum(self.calls, "output_tokens"))
-
-    @property
-    def cost_usd(self) -> float | None:
-        """Sum over the calls in USD; None if any call's price is unknown."""
-        cost = cast("float | None", _sum(self.calls, "cost_usd"))
-        self._evaluation.unpriced |= cost is None
-        return cost
-
-    @property
-    def latency_ms(self) -> float | None:
-        """The provider's time in ms, as recorded: the calls' own times; of overlapping ones, the span they cover."""
-        return _span([e for e, call in self._evaluation.answered(self) if call.role == "app"])
-
-    @property
-    def ttft_ms(self) -> float | None:
-        """Time to the first token of the first streamed call, in ms; None without streams."""
-        return next((call.ttft_ms for call in self.calls if call.ttft_ms is not None), None)
-
-    @property
-    def guardrails_triggered(self) -> list[Trigger]:
-        """The guardrails that fired, by evidence: each with ``name``, ``source``, ``stage``, ``action``, ``reason``."""
-        return self._evaluation.triggers_of(self)
-
-    @property
-    def guardrail_triggered(self) -> str | None:
-        """The first one's name: what stopped the answer before what only looked, input before output."""
-        return next((trigger.name for trigger in self.guardrails_triggered), None)
-
-    @property
-    def blocked_at(self) -> str | None:
-        """``input``, ``generation`` or ``output``, where a guardrail kept the answer back; None where none did."""
-        return next((t.stage for t in self.guardrails_triggered if t.action in evidence.STOPS), None)
-
-    @property
-    def steps(self) -> Steps:
-        """The steps taken in this run, in order."""
-        return Steps(step for step in self._evaluation.steps if step.owner is self)
-
-    @property
-    def refused(self) -> bool:
-        """Whether the provider or model refused to answer in the last call."""
-        return bool(self._last("refused"))
 
 
 @dataclass
@@ -352,8 +245,8 @@ class Evaluation(Scoring):
         step = Step(
             name,
             self._answered_in,
-            _totals,
-            _why_no_cost,
+            totals,
+            why_no_cost,
             max_latency_ms,
             max_cost_usd,
             timeout_s,
@@ -511,7 +404,7 @@ class Evaluation(Scoring):
             )
         if "cost" not in line and not (self.unpriced and not any(word in line for word in _OTHERS_THAT_MAY_BE_NONE)):
             return None
-        return _why_no_cost(self.calls)
+        return why_no_cost(self.calls)
 
     # -- the end --------------------------------------------------------------------------------------------------
 
@@ -524,18 +417,18 @@ class Evaluation(Scoring):
             runs = [("", outside)]
         for suffix, pairs in runs:
             calls = [call for _, call in pairs]
-            for name, value in _totals(pairs).items():
+            for name, value in totals(pairs).items():
                 if value is None and name == "ttft_ms":
                     continue
                 default = BUILTIN_METRICS[name]
                 found[name + suffix] = Measurement(
                     value=value,
                     status="ok" if value is not None else "unscored",
-                    reason=None if value is not None else _why_unknown(name, calls),
+                    reason=None if value is not None else why_unknown(name, calls),
                     source="builtin",
                     direction=default.direction,
                     kind=default.kind,
-                    unit=_UNITS[name],
+                    unit=UNITS[name],
                 )
         for step in self.steps:
             found |= step.measurements()
@@ -545,48 +438,6 @@ class Evaluation(Scoring):
         return found
 
 
-def _totals(pairs: Sequence[tuple[Exchange, Call]]) -> dict[str, Any]:
-    calls = [call for _, call in pairs]
-    return {
-        "latency_ms": _span([exchange for exchange, _ in pairs]),
-        "cost_usd": _sum(calls, "cost_usd"),
-        "input_tokens": _sum(calls, "input_tokens"),
-        "output_tokens": _sum(calls, "output_tokens"),
-        "ttft_ms": next((call.ttft_ms for call in calls if call.ttft_ms is not None), None),
-    }
-
-
-_UNITS: dict[str, str] = {
-    "latency_ms": "ms",
-    "ttft_ms": "ms",
-    "cost_usd": "USD",
-    "input_tokens": "tokens",
-    "output_tokens": "tokens",
-}
-
-
-def _why_no_cost(calls: Sequence[Call]) -> str:
-    unknown = [call for call in calls if call.cost_usd is None and _billed(call)]
-    if not unknown:
-        return "there is no cost: no call was answered"
-    uncounted = [call for call in unknown if call.input_tokens is None or call.output_tokens is None]
-    if uncounted:
-        models = ", ".join(sorted({f"{call.provider}:{call.model}" for call in uncounted}))
-        return f"the cost of {models} is unknown: {_NOT_COUNTED}"
-    return price_advice(unknown)
-
-
-def price_advice(calls: Sequence[Call]) -> str:
-    """What to set so that the cost of these calls is known."""
-    names = sorted({f"{call.provider}:{call.model}" for call in calls})
-    table = "\n".join(
-        f'    [tool.pytest-llmops.prices."{n}"]\n    input = 0.15   # USD a million tokens\n    output = 0.60'
-        for n in names
-    )
-    return f"the price of {', '.join(names)} is unknown; add it to pyproject.toml:\n{table}"
-
-
-_NOT_COUNTED = "the provider did not count tokens (streams: ask for usage, stream_options={'include_usage': True})"
 _OTHERS_THAT_MAY_BE_NONE = ("ttft", "latency", "tokens", "text", "output")
 
 
@@ -599,43 +450,5 @@ def _failing_line(error: BaseException) -> str:
     return linecache.getline(entry.tb_frame.f_code.co_filename, entry.tb_lineno) if entry is not None else ""
 
 
-def _billed(call: Call) -> bool:
-    """Whether a call counts towards tokens and cost: a refused one does not, a stream that broke off does."""
-    broke_off = call.truncated and (call.status or 0) < 400
-    return call.error is None or broke_off or call.input_tokens is not None
-
-
-def _sum(calls: Sequence[Call], name: str) -> Any:
-    values = [getattr(call, name) for call in calls if _billed(call)]
-    # Where every call failed there is nothing to sum up, which is not the 0 of an application that made no call.
-    return None if None in values or (calls and not values) else sum(values)
-
-
-def _span(exchanges: Sequence[Exchange]) -> float | None:
-    times = [(e.at_ms, e.elapsed_ms) for e in exchanges if e.elapsed_ms is not None]
-    if not times:
-        return None
-    if any(at is None for at, _ in times):
-        return round(sum(elapsed for _, elapsed in times), 1)
-    total, until = 0.0, -math.inf
-    for start, end in sorted((at or 0.0, (at or 0.0) + elapsed) for at, elapsed in times):
-        total += max(0.0, end - max(start, until))
-        until = max(until, end)
-    return round(total, 1)
-
-
-def _why_unknown(name: str, calls: Sequence[Call]) -> str:
-    if name == "cost_usd":
-        return _why_no_cost(calls)
-    if name == "latency_ms":
-        return "the recording holds no times"
-    return _NOT_COUNTED if any(map(_billed, calls)) else "no call was answered"
-
-
 def _joined(parts: list[Any]) -> Any:
     return "".join(parts) if parts and all(isinstance(part, str) for part in parts) else parts
-
-
-def _short(text: str | None, limit: int = 60) -> str:
-    text = text or ""
-    return text if len(text) <= limit else text[:limit] + "…"

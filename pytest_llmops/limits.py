@@ -18,7 +18,7 @@ import pytest
 from pytest_llmops import providers
 from pytest_llmops.cassettes.miss import CassetteMiss
 from pytest_llmops.cassettes.watcher import watch
-from pytest_llmops.evaluation import price_advice
+from pytest_llmops.totals import price_advice
 
 if TYPE_CHECKING:
     from pytest_llmops.cassettes.transfer import Transfer

@@ -19,7 +19,8 @@ from pytest_llmops.prompts import Prompt, RenderedPrompt
 from pytest_llmops.records import Measurement
 
 if TYPE_CHECKING:
-    from pytest_llmops.evaluation import Evaluation, Result
+    from pytest_llmops.evaluation import Evaluation
+    from pytest_llmops.result import Result
 
 _INPUTS = (
     "input", "user_input", "question", "user_question", "message", "user_message", "customer_message", "query",

@@ -4,7 +4,7 @@ The recordings were made against a stand-in that is told what to say (record.py)
 measure no model.
 """
 
-# ruff: noqa: PT018  # checks that belong together stand in one line, as people write them
+# checks that belong together stand in one line, as people write them
 
 import pytest
 

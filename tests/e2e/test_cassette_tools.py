@@ -159,6 +159,7 @@ def test_convert_takes_over_pytest_recording(project: Project, standin: StandIn)
 
 
 def test_git_merges_two_branches_that_both_recorded(recorded: Project, standin: StandIn) -> None:
+    recorded.file(".gitignore", "__pycache__/\n.pytest_cache/\n")
     git(recorded, "init", "-q", "-b", "main")
     recorded.command("init").match("added 2 lines to *gitattributes*", "git config merge.llmops-cassette.driver*")
     assert recorded.command("init").out.strip() == "nothing to do: this checkout is set up"
