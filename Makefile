@@ -26,7 +26,7 @@ demo: $(VENV)/.package
 	CI=true $(RUN) examples/quickstart/demo.py
 
 test: $(VENV)/.test
-	$(RUN) -m pytest -n $(JOBS) $(ARGS)
+	$(RUN) -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 test-pythons: $(VENV)/.test
 	.ci/test-pythons $(ARGS)
