@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 from pytest_llmops.cassettes.merging import ATTRIBUTES
 from pytest_llmops.errors import SettingsError
 
+# By the interpreter's own path: git runs the drivers where no virtual environment may be active.
+_COMMAND = f"{shlex.quote(sys.executable)} -m pytest_llmops"
 GIT = {
     "merge.llmops-cassette.name": "cassettes of pytest-llmops, merged by request",
-    "merge.llmops-cassette.driver": "pytest-llmops cassettes merge %O %A %B",
-    "diff.llmops-cassette.textconv": "pytest-llmops cassettes textconv",
+    "merge.llmops-cassette.driver": f"{_COMMAND} cassettes merge %O %A %B",
+    "diff.llmops-cassette.textconv": f"{_COMMAND} cassettes textconv",
     "diff.llmops-cassette.cachetextconv": "true",
 }
 

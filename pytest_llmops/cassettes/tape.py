@@ -432,7 +432,8 @@ class Tape:
 def _is_outage(transfer: Transfer) -> bool:
     response = transfer.interaction["response"] if transfer.interaction is not None else {}
     status = response.get("status") or 0
-    return status in (408, 409, 425, 429) or status >= 500 or (not status and "error" in response)
+    failure = (response.get("error") or {}).get("type")
+    return status in (408, 409, 425, 429) or status >= 500 or (not status and failure not in (None, "CancelledError"))
 
 
 def _merged(first: list[Interaction], *others: list[Interaction]) -> list[Interaction]:
