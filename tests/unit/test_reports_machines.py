@@ -108,6 +108,7 @@ def test_an_update_keeps_the_answers_of_what_did_not_run():
         (gzip.compress(b'{"case": "a", "answers": [1]}'), "line 1 is no case"),
         (gzip.compress(b"[]"), "line 1 is no case"),
     ],
+    ids=["no gzip", "cut", "no answers", "numbers", "a list"],  # gzip's header holds the time: no id for xdist
 )
 def test_damaged_answers_are_told(tmp_path, data, words):
     file = tmp_path / "b.answers.jsonl.gz"
