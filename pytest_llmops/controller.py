@@ -126,7 +126,7 @@ class Controller:
         """After the last test: thresholds, then the gate."""
         try:
             result = yield
-        except BaseException:
+        except BaseException:  # Ctrl-C and -x come this way: what ran is still reported, then raised again
             self._conclude(session, stopped="interrupted or stopped at a failure")
             raise
         if not self._config.option.collectonly:

@@ -113,7 +113,7 @@ class Evaluation(Scoring):
         token = scope.capture.set(result)
         try:
             yield result
-        except Exception as error:
+        except Exception as error:  # the application's own, whatever it is: noted and raised again
             result.error = error
             self.error = self.error or f"{type(error).__name__}: {error}".strip().split("\n")[0][:300]
             raise
@@ -132,7 +132,7 @@ class Evaluation(Scoring):
             result = stack.enter_context(self.capture(name=name))
             try:
                 yield result
-            except Exception as error:
+            except Exception as error:  # the application's own: kept back only where a guardrail raised it
                 result.error = error
                 if not self._stopped_by_a_guard(result):
                     raise
@@ -260,7 +260,7 @@ class Evaluation(Scoring):
         token = current_steps.set((*outer, step))
         try:
             yield step
-        except BaseException as error:
+        except BaseException as error:  # a step ends however it is left; raised again
             step.end(error)
             raise
         else:

@@ -144,7 +144,7 @@ async def _contained(coroutine: Coroutine[Any, Any, Any]) -> tuple[BaseException
     """A coroutine's exception as a value: SystemExit would end the loop, CancelledError loses its traceback."""
     try:
         return None, await coroutine
-    except BaseException as error:
+    except BaseException as error:  # handed over to be raised in the main thread, at the item's own turn
         return error, None
 
 
