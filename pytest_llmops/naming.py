@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def cassette_path(item: pytest.Item, folder: Path | None) -> Path:
     name = item.nodeid.partition("::")[2]
     if trial_of(item).index == 0:
         name = without_trial(name)
-    return _folder(item.config, item.path, folder) / storage.file_name(name.replace("::", "-"))
+    return _folder(item.config.rootpath, item.path, folder) / storage.file_name(name.replace("::", "-"))
 
 
 def live_folder(config: pytest.Config) -> Path:
@@ -88,31 +89,31 @@ def fixture_cassette_path(
     defined_in = Path(fixturedef.func.__code__.co_filename)
     parameter = getattr(request, "param_index", 0)
     name = f"fixture-{fixturedef.argname}" + (f"-{parameter}" if parameter else "")
-    return _folder(config, defined_in, folder) / storage.file_name(name)
+    return _folder(config.rootpath, defined_in, folder) / storage.file_name(name)
 
 
-def _folder(config: pytest.Config, file: Path, folder: Path | None) -> Path:
+@lru_cache
+def _folder(root: Path, file: Path, folder: Path | None) -> Path:
     if folder is None:
         return file.parent / "cassettes" / file.stem
     try:
-        return folder / file.relative_to(config.rootpath).with_suffix("")
+        return folder / file.relative_to(root).with_suffix("")
     except ValueError:
         return folder / file.stem
 
 
 def record_command(item: pytest.Item) -> str:
     """The command that records an item's test anew, from where pytest was started."""
-    import os
-
-    file = os.path.relpath(item.path, item.config.invocation_params.dir)
     name = item.nodeid.partition("::")[2].partition("[")[0]
-    return f"pytest {_quoted(f'{file}::{name}')} --llm-record=refresh"
+    return _record_command(item.path, item.config.invocation_params.dir, name)
 
 
-def _quoted(word: str) -> str:
+@lru_cache  # all cases of a test share it
+def _record_command(path: Path, start: Path, name: str) -> str:
+    import os
     import shlex
 
-    return shlex.quote(word)
+    return f"pytest {shlex.quote(f'{os.path.relpath(path, start)}::{name}')} --llm-record=refresh"
 
 
 def remember_cases(metafunc: pytest.Metafunc, cases: list[str]) -> None:

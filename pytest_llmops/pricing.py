@@ -118,6 +118,11 @@ def _plain(provider: str, model: str) -> str:
     return model.rpartition("/")[2] if provider == "bedrock" and model.startswith("arn:") else model
 
 
+def load() -> None:
+    """Read the price table, which takes a tenth of a second, before the first call has to be priced."""
+    _snapshot()
+
+
 @cache
 def _snapshot() -> DataSnapshot:
     # Not genai_prices.get_snapshot(): an application that updates its prices from the network would change ours.

@@ -359,7 +359,7 @@ class Scoring:
         Raises:
             JudgeError: a judge failed, after all were tried.
         """
-        if not self.results:
+        if not names or not self.results:
             return
         from pytest_llmops.checks import metrics
         from pytest_llmops.checks.guardrails import BUILTIN

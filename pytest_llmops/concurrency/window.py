@@ -54,7 +54,7 @@ class Window:
         self._current: pytest.Item | None = None
         self._waiting: deque[tuple[Attempt, Context]] = deque()
         self._threads = self._running = self._finished = 0
-        self._stopped = self._ending = False
+        self._stopped = self._ending = self._prepared = False
         self._timed = settings.timeout is not None
         self._reasons: dict[pytest.Item, str | None] = {}
 
@@ -316,9 +316,18 @@ class Window:
         while not attempt.done:
             seen = self._finished
             self._fill()
+            self._prepare()
             with self._changed:
                 left = self._expire()
                 self._changed.wait_for(lambda seen=seen: attempt.done or self._finished != seen, left)  # type: ignore[misc]
+
+    def _prepare(self) -> None:
+        """Import what reading the answers and the end of the run need, while the first answers are under way."""
+        if not self._prepared:
+            self._prepared = True
+            from pytest_llmops import compare, pricing  # noqa: F401
+
+            pricing.load()
 
     def _expire(self) -> float:
         """Give up bodies that take too long; the seconds until the next one might."""
