@@ -19,6 +19,7 @@ Outcome = Literal["passed", "failed", "error", "skipped", "xfailed", "xpassed"]
 VerdictWord = Literal["regressed", "improved", "no_regression", "inconclusive", "too_few_cases", "not_comparable"]
 MeasurementStatus = Literal["ok", "unscored", "error"]
 MeasurementSource = Literal["builtin", "judge", "guardrail", "library", "recorded"]
+MeasuredStage = Literal["input", "generation", "output", "both"]
 
 
 def _finite(value: float) -> float:
@@ -98,6 +99,10 @@ class Measurement(Record):
     unit: str | None = None
     definition: str | None = None
     tags: dict[str, str] | None = None
+    stage: MeasuredStage | None = None
+    """What a guardrail or a safety check looked at; None: the output, or not said."""
+    interval: tuple[Finite, Finite] | None = None
+    """95 % interval of a share that was measured over many texts."""
 
 
 class StepUse(Record):
