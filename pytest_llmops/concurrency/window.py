@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 import time
@@ -69,6 +70,9 @@ class Window:
         self._order = Order(session)
         self._explanations = compat.Explanations()
         self._routing = Routing(self._config)
+        # Modules and collected items live to the end of the process. Without them the collector's pauses, in which no
+        # body goes on, and pytest's collections at the end are half as long: .3 s of a run of 1,000 items.
+        gc.freeze()
         with compat.setup_tree(session) as self._tree, self._routing.installed():
             try:
                 return (yield)
