@@ -1,0 +1,28 @@
+"""A run in its pull request: one comment, the job's summary, annotations. Pure renderings of a View."""
+
+from pytest_llmops.reports.pull_request.annotating import annotations
+from pytest_llmops.reports.pull_request.document import comment, summary
+from pytest_llmops.reports.pull_request.view import (
+    Annotation,
+    BaselineSource,
+    Conclusion,
+    NeedsRecording,
+    View,
+    costs,
+    fixed_cases,
+    marker,
+)
+
+__all__ = [
+    "Annotation",
+    "BaselineSource",
+    "Conclusion",
+    "NeedsRecording",
+    "View",
+    "annotations",
+    "comment",
+    "costs",
+    "fixed_cases",
+    "marker",
+    "summary",
+]
