@@ -3,6 +3,7 @@
 #   make test          the test suite; ARGS="-k name" picks tests
 #   make test-pythons  the suite on the other supported Pythons found here, and on the oldest pytest
 #   make test-litellm  LiteLLM's calls, in an environment of its own: it holds openai back to 2.x
+#   make test-adapters  the metrics of ragas and deepeval, in an environment of their own
 #   make lint types    style, import floors, generated docs up to date; type checks
 #   make bench         what the plugin costs
 #   make docs          regenerate what is generated in docs/
@@ -15,7 +16,7 @@ JOBS ?= 2
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-pythons test-litellm lint types bench docs clean
+.PHONY: help venv demo test test-pythons test-litellm test-adapters lint types bench docs clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -33,6 +34,9 @@ test-pythons: $(VENV)/.test
 
 test-litellm: .venv-litellm/.ready
 	.venv-litellm/bin/python -m pytest -q tests/wire/test_sdks.py -k litellm $(ARGS)
+
+test-adapters: .venv-adapters/.ready
+	.venv-adapters/bin/python -m pytest -q -p no:deepeval tests/e2e/test_libraries.py $(ARGS)
 
 lint: $(VENV)/.lint
 	$(VENV)/bin/ruff check
@@ -70,11 +74,11 @@ $(VENV)/.test: $(VENV)/.package
 	@$(PIP) --group test
 	@touch $@
 
-.venv-litellm/.ready: $(VENV)/.pip pyproject.toml
-	@echo "setting up .venv-litellm"
-	@$(RUN) -m venv --clear .venv-litellm
-	@.venv-litellm/bin/python -m pip --disable-pip-version-check install --quiet --upgrade pip
-	@.venv-litellm/bin/python -m pip --disable-pip-version-check install --quiet --editable . --group litellm
+.venv-%/.ready: $(VENV)/.pip pyproject.toml
+	@echo "setting up .venv-$*"
+	@$(RUN) -m venv --clear .venv-$*
+	@.venv-$*/bin/python -m pip --disable-pip-version-check install --quiet --upgrade pip
+	@.venv-$*/bin/python -m pip --disable-pip-version-check install --quiet --editable . --group $*
 	@touch $@
 
 $(VENV)/.lint: $(VENV)/.test
