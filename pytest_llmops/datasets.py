@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pytest_llmops.errors import DatasetError, did_you_mean
+from pytest_llmops import threats
+from pytest_llmops.errors import DatasetError, SettingsError, did_you_mean
 
 FIELDS = ("id", "input", "expected", "context", "metadata", "tags", "group", "turns")
 _HOLDING_JSON = ("metadata", "turns")
@@ -330,7 +331,7 @@ def _case(fields: object, where: str, *, default_id: str, line: int) -> Case:
         expected=values.get("expected"),
         context=_texts(values.get("context", []), f"{where}: context"),
         metadata={**metadata, **extra},
-        tags=_texts(values.get("tags", []), f"{where}: tags"),
+        tags=_tags(values.get("tags", []), f"{where}: tags"),
         group=_group(values.get("group"), f"{where}: group"),
         turns=turns,
         line=line,
@@ -366,6 +367,15 @@ def _texts(value: object, where: str) -> tuple[str, ...]:
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         raise DatasetError(f"{where}: expected a list of texts, got {_shown(value)}.")
     return tuple(texts)
+
+
+def _tags(value: object, where: str) -> tuple[str, ...]:
+    tags = _texts(value, where)
+    try:
+        threats.of_tags(tags)
+    except SettingsError as error:
+        raise DatasetError(f"{where}: {error}") from None
+    return tags
 
 
 def _group(value: object, where: str) -> str | None:

@@ -101,6 +101,18 @@ def _words(value: Any, where: str) -> tuple[str, ...]:
     return words
 
 
+def _tags(value: Any, where: str) -> tuple[str, ...]:
+    tags = _words(value, where)
+    if tags:
+        from pytest_llmops import threats
+
+        try:
+            threats.of_tags(tags)
+        except SettingsError as error:
+            raise SettingsError(f"{where}: {error}") from None
+    return tags
+
+
 def _gate(value: Any, where: str) -> tuple[str, ...] | Literal[False] | None:
     if value is None or value is False:
         return value
@@ -116,6 +128,6 @@ _CHECKS = {
     "measure": _words,
     "prompt": _text_or_none,
     "group": _text_or_none,
-    "tags": _words,
+    "tags": _tags,
     "gate": _gate,
 }

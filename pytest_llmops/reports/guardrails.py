@@ -12,7 +12,7 @@ SHARES = ("precision", "recall", "false_positive_rate")
 
 
 def as_table(rates: Mapping[str, Any]) -> str:
-    """A line for all texts, and one a language and a tag; what cannot be computed is a dash."""
+    """A line for all texts, and one a language, a threat and a tag; what cannot be computed is a dash."""
     rows = [HEADINGS, *_rows(rates)]
     sizes = [max(text.display_width(row[column]) for row in rows) for column in range(len(HEADINGS))]
     lines = ["  ".join(text.pad(cell, size) for cell, size in zip(row, sizes, strict=True)).rstrip() for row in rows]
@@ -23,7 +23,11 @@ def as_table(rates: Mapping[str, Any]) -> str:
 
 def _rows(rates: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     yield _row("all", rates)
-    for title, groups in (("language", rates["by_language"]), ("tag", rates["by_tag"])):
+    for title, groups in (
+        ("language", rates["by_language"]),
+        ("threat", rates["by_threat"]),
+        ("tag", {name: group for name, group in rates["by_tag"].items() if name not in rates["by_threat"]}),
+    ):
         for name, group in groups.items():
             yield _row(f"{title} {text.clean(name)}", group)
 

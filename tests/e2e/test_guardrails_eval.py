@@ -23,7 +23,7 @@ def test_rates_as_json(project):
     assert rates["intervals"].keys() == {"precision", "recall", "false_positive_rate"}
     assert rates["by_language"]["es"]["recall"] == 1.0
     assert rates["by_language"]["es"]["false_positive_rate"] is None
-    assert rates["by_tag"]["LLM01"]["n"] == 3
+    assert rates["by_tag"]["LLM01"]["n"] == rates["by_threat"]["LLM01"]["n"] == 3
     assert rates["ms_per_kb"] > 0
 
 
@@ -37,8 +37,22 @@ def test_rates_as_a_table(project):
         "all * 4  100.0% (*%–100.0%)  66.7% (*%) * 0.0% (0.0%–*%)",
         "language en *",
         "language es *  –",
-        "tag LLM01 *",
+        "threat LLM01 *",
     )
+
+
+def test_rates_by_threat_whatever_it_is_called(project):
+    tags = ["threat:jailbreak", "LLM01", "AML.T0051.001", "threat: toxicity", "colour"]
+    project.file("a.jsonl", "\n".join(f'{{"text": "a", "expected": false, "tags": "{tag}"}}' for tag in tags))
+    run = project.command("guardrails", "eval", "prompt_injection", "a.jsonl", "--json")
+    assert run.returncode == 0, run.out
+    rates = json.loads(run.out)
+    assert {name: group["n"] for name, group in rates["by_threat"].items()} == {"LLM01": 3, "toxicity": 1}
+    assert rates["by_tag"].keys() == set(tags)
+    project.file("a.jsonl", '{"text": "a", "expected": false, "tags": ["threat:jailbrake"]}')
+    run = project.command("guardrails", "eval", "prompt_injection", "a.jsonl")
+    assert run.returncode == 2
+    run.match("pytest-llmops: a.jsonl:1: tags: tag 'threat:jailbrake' names no threat. Did you mean 'jailbreak'?")
 
 
 def test_mistakes_are_one_line_and_exit_2(project):

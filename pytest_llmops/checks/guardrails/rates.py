@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pytest_llmops import threats
 from pytest_llmops.checks.guardrails.outcome import Guardrail, Outcome
 from pytest_llmops.errors import DatasetError, SettingsError, did_you_mean
 from pytest_llmops.stats import wilson
@@ -75,12 +76,14 @@ def measure(guardrail: Guardrail, cases: Iterable[LabelledText]) -> dict[str, An
     """Check each text, and count.
 
     Returns:
-        `Rates.as_json` with ``guardrail``, and the same by language and by tag under ``by_language``, ``by_tag``.
+        `Rates.as_json` with ``guardrail``, and the same under ``by_language``, ``by_threat`` (OWASP ids, or the name of
+        a threat that has none) and ``by_tag``.
 
     Raises:
         SettingsError: the guardrail answers with something else than an Outcome, or needs what a case's context lacks.
     """
-    everything, by_language, by_tag = Rates(), dict[str, Rates](), dict[str, Rates]()
+    everything = Rates()
+    by_language, by_threat, by_tag = dict[str, Rates](), dict[str, Rates](), dict[str, Rates]()
     warm = False
     for case in cases:
         if not warm:  # what is loaded on first use is not the cost of a check
@@ -90,6 +93,7 @@ def measure(guardrail: Guardrail, cases: Iterable[LabelledText]) -> dict[str, An
         triggered = _triggered(guardrail, case)
         spent = time.process_time() - begun
         groups = [everything, *(by_tag.setdefault(tag, Rates()) for tag in dict.fromkeys(case.tags))]
+        groups += [by_threat.setdefault(name, Rates()) for name in threats.groups(case.tags)]
         if case.language:
             groups.append(by_language.setdefault(case.language, Rates()))
         for rates in groups:
@@ -98,6 +102,7 @@ def measure(guardrail: Guardrail, cases: Iterable[LabelledText]) -> dict[str, An
         "guardrail": guardrail.name,
         **everything.as_json(),
         "by_language": {name: by_language[name].as_json() for name in sorted(by_language)},
+        "by_threat": {name: by_threat[name].as_json() for name in sorted(by_threat)},
         "by_tag": {name: by_tag[name].as_json() for name in sorted(by_tag)},
     }
 
@@ -163,4 +168,8 @@ def _case(source: str, where: str) -> LabelledText:
         if not right:
             shown = json.dumps(fields[key], ensure_ascii=False)
             raise DatasetError(f"{where}: {key}: expected {wanted}, got {shown[:60]}")
+    try:
+        threats.of_tags(tags)
+    except SettingsError as error:
+        raise DatasetError(f"{where}: tags: {error}") from None
     return LabelledText(fields["text"], fields["expected"], language, tuple(tags), context)
