@@ -113,7 +113,7 @@ class Client:
         body = _chat_body(self.model, prompt)
         while True:
             try:
-                return self._chat(body, taped)
+                return self.post("/chat/completions", body, taped=taped)
             except CallFailed as error:
                 body = relaxed(body, error)
 
@@ -129,7 +129,7 @@ class Client:
         body = _chat_body(self.model, prompt)
         while True:
             try:
-                return await self._achat(body, taped)
+                return await self.apost("/chat/completions", body, taped=taped)
             except CallFailed as error:
                 body = relaxed(body, error)
 
@@ -165,10 +165,15 @@ class Client:
 
     # -- OpenAI-compatible ----------------------------------------------------------------------------------------
 
-    def _chat(self, body: dict[str, Any], taped: bool) -> Exchange:
+    def post(self, path: str, body: dict[str, Any], *, taped: bool) -> Exchange:
+        """One request to a path below the base URL, tried again where that may help.
+
+        Raises:
+            CallFailed: no usable answer after retries.
+        """
         import httpx2
 
-        url, headers = self._address(taped)
+        url, headers = self._address(path, taped)
         with httpx2.Client(timeout=self.timeout_s) as client:
             for attempt in range(MAX_RETRIES + 1):
                 try:
@@ -183,10 +188,11 @@ class Client:
             raise failure
         return _answered(response)
 
-    async def _achat(self, body: dict[str, Any], taped: bool) -> Exchange:
+    async def apost(self, path: str, body: dict[str, Any], *, taped: bool) -> Exchange:
+        """`post` without blocking the running loop."""
         import httpx2
 
-        url, headers = self._address(taped)
+        url, headers = self._address(path, taped)
         async with httpx2.AsyncClient(timeout=self.timeout_s) as client:
             for attempt in range(MAX_RETRIES + 1):
                 try:
@@ -201,7 +207,7 @@ class Client:
             raise failure
         return _answered(response)
 
-    def _address(self, taped: bool) -> tuple[str, dict[str, str]]:
+    def _address(self, path: str, taped: bool) -> tuple[str, dict[str, str]]:
         row = PROVIDERS[self.provider]
         base = self.base_url or (os.environ.get(row.url_from) if row.url_from else None) or row.url
         if not base:
@@ -213,7 +219,7 @@ class Client:
         if not key and not row.keyless and not taped:
             raise CallFailed(f"{row.key} is not set")
         headers = {"authorization": f"Bearer {key or 'unset'}"} if key or not row.keyless else {}
-        return base.rstrip("/") + "/chat/completions", headers
+        return base.rstrip("/") + path, headers
 
 
 def parse_model(model: str) -> tuple[str, str]:

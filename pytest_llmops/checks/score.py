@@ -57,7 +57,7 @@ class Score(float):
         return score
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restored, (float(self), dict(vars(self)))
+        return _restored, (type(self), float(self), dict(vars(self)))
 
 
 def explain(op: str, left: object, right: object) -> list[str] | None:
@@ -106,5 +106,7 @@ def _measured(kind: type[Measured], value: float, fields: dict[str, Any]) -> Mea
     return measured
 
 
-def _restored(value: float, fields: dict[str, Any]) -> Score:
-    return Score(value, **fields)
+def _restored(kind: type[Score], value: float, fields: dict[str, Any]) -> Score:
+    score = float.__new__(kind, value)
+    vars(score).update(fields)
+    return score
