@@ -16,7 +16,7 @@ from pytest_llmops.options import SETTINGS, Age, RecordMode, find_pyproject, res
 from pytest_llmops.settings import ProjectSettings, load_project
 
 RERUN_VARIABLE = "PYTEST_LLMOPS_RERUN"
-"""Set by rerunning.py for its child: JSON of the record mode, the budget, and where the record goes."""
+"""Set by rerunning.py for its child: JSON of the record mode, trials, the budget, and where the record goes."""
 MOST_TRIALS = 5
 """Of ``--llm-trials=auto``, and of a suspect's reruns."""
 _KEY = pytest.StashKey["Configuration"]()
@@ -44,6 +44,7 @@ class Configuration:
     update_baseline: bool
     inconclusive: Literal["pass", "fail"]
     alpha: float
+    confirm: bool
     trials: int | None
     adaptive: bool
     concurrency: int
@@ -90,7 +91,7 @@ def _ordered(known: Configuration, environ: Mapping[str, str] = os.environ) -> C
     return replace(
         known,
         record=orders["record"],
-        trials=MOST_TRIALS,
+        trials=orders["trials"],
         adaptive=False,
         budget=orders["budget"],
         json=Path(orders["json"]),
@@ -141,6 +142,7 @@ def _resolved(config: pytest.Config) -> Configuration:
         update_baseline=update,
         inconclusive=given["inconclusive"] or "pass",
         alpha=given["alpha"] or 0.05,
+        confirm=bool(given["confirm"]),
         trials=trials,
         adaptive=auto and not update,
         concurrency=given["concurrency"] or 1,

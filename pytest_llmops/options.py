@@ -174,6 +174,12 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("alpha", _share, "family-wise error rate of the gate (default .05)", metavar="F"),
     Setting(
+        "confirm",
+        _flag,
+        "on a live or recording run, run what regressed once more with fresh trials; red only if they regress, too",
+        switch=True,
+    ),
+    Setting(
         "trials",
         _trials,
         "trials of every case, over the marker's; auto: one, and on a live run four more where one cannot rule out a "

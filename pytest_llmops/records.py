@@ -168,7 +168,9 @@ class TestRecord(Record):
     group: str | None = None
     trial: int = 0
     rerun: bool = False
-    """An extra trial of a suspect, for the broken-case guard only; it counts nowhere else."""
+    """An extra trial of a suspect (the broken-case guard) or of a regression (`confirms`); it counts nowhere else."""
+    confirms: bool = False
+    """A fresh trial of ``--llm-confirm``; `rerun` is true, too."""
     outcome: Outcome = "passed"
     error: str | None = None
     duration_s: Finite = 0.0
@@ -243,6 +245,25 @@ class CaseDelta(Record):
     current: Finite
 
 
+class Confirmation(Record):
+    """Fresh trials of a metric that regressed, tested by themselves (``--llm-confirm``).
+
+    Args:
+        confirmed: they regress, too, by the p that is not adjusted.
+        cases: those that have fresh trials; `trials` of each, on average.
+        delta: as in the metric's own comparison; its bounds and p likewise.
+    """
+
+    confirmed: bool
+    cases: int
+    trials: Finite
+    current: Finite
+    delta: Finite
+    ci_low: Finite
+    ci_high: Finite
+    p: Finite
+
+
 class MetricComparison(Record):
     """A metric's verdict.
 
@@ -255,6 +276,7 @@ class MetricComparison(Record):
         skipped: values that could not be compared (≤ 0 in a relative metric).
         advice: how many more cases or trials would settle it.
         worst_cases: the few cases that fell most.
+        confirmation: what fresh trials of a regression gave; where they do not confirm it, it is inconclusive.
     """
 
     metric: str
@@ -278,6 +300,7 @@ class MetricComparison(Record):
     advice: str | None = None
     accepted: str | None = None
     worst_cases: list[CaseDelta] = Field(default_factory=list)
+    confirmation: Confirmation | None = None
 
 
 class BrokenCase(Record):

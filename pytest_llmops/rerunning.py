@@ -1,6 +1,6 @@
-"""More trials after a live run, in a pytest of their own: of suspects, and where one trial did not settle the gate.
+"""More trials after a live run, in a pytest of their own: of suspects, of regressions, and where one is not enough.
 
-The child sees the same project and options, and does not touch pytest's cache. Reruns of suspects use no cassettes.
+The child sees the same project and options, and does not touch pytest's cache. Reruns use no cassettes.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ def suspects(config: pytest.Config, settings: Configuration, run: RunRecord, com
     took = sum(test.duration_s for test in run.tests if test.case in cases)
     try:
         ids = [nodeid for case in cases for nodeid in _trial_ids(config, case, range(MOST_TRIALS))]
-        tests = _in_child(config, ids, {"record": "live", "budget": budget}, timeout=120 + 50 * took)
+        orders = {"record": "live", "budget": budget, "trials": MOST_TRIALS}
+        tests = _in_child(config, ids, orders, timeout=120 + 50 * took)
     except _ChildFailed as error:
         found.notes.append(f"the suspects could not be run again: {error}")
         return found
@@ -96,14 +97,56 @@ def trials(config: pytest.Config, settings: Configuration, run: RunRecord, unset
     _announce(config, f"llmops: one trial did not settle {', '.join(unsettled)}; running {len(more)} more of each case")
     took = sum(test.duration_s for test in run.tests)
     ids = [nodeid for case in cases for nodeid in _trial_ids(config, case, more)]
-    workers = config.getoption("numprocesses", None) or 0
+    orders = {"record": settings.record, "budget": budget, "trials": MOST_TRIALS}
     try:
-        tests = _in_child(
-            config, ids, {"record": settings.record, "budget": budget}, timeout=600 + 50 * took, workers=workers
-        )
+        tests = _in_child(config, ids, orders, timeout=600 + 50 * took, workers=_workers(config))
     except _ChildFailed as error:
         return Rerun(notes=[f"more trials could not be run: {error}"])
     return Rerun([test for test in tests if test.case in cases and test.trial in more])
+
+
+def confirmation(config: pytest.Config, settings: Configuration, run: RunRecord, regressed: Sequence[str]) -> Rerun:
+    """Run the cases of metrics that regressed once more, with as many trials as they had; nothing on replay.
+
+    Args:
+        config: pytest's.
+        settings: the session's.
+        run: the run.
+        regressed: the metrics in question.
+    """
+    had: dict[str, int] = {}
+    for test in run.tests:
+        if not test.rerun and test.cassette.live and any(_gates(test, metric) for metric in regressed):
+            had[test.case] = had.get(test.case, 0) + 1
+    if settings.record == "none" or not had:
+        return Rerun()
+    names = ", ".join(regressed)
+    budget = _left(settings, run)
+    if budget is not None and budget <= 0:
+        return Rerun(notes=[f"{names} could not be confirmed by fresh trials: the budget is spent"])
+    fresh = sum(had.values())
+    _announce(config, f"llmops: {names} regressed; running {fresh} fresh trials of {len(had)} cases to confirm it")
+    took = sum(test.duration_s for test in run.tests if test.case in had)
+    ids = [nodeid for case, trials in had.items() for nodeid in _trial_ids(config, case, range(trials))]
+    orders = {"record": "live", "budget": budget, "trials": max(MOST_TRIALS, *had.values())}
+    try:
+        tests = _in_child(config, ids, orders, timeout=600 + 10 * took, workers=_workers(config))
+    except _ChildFailed as error:
+        return Rerun(notes=[f"{names} could not be confirmed by fresh trials: {error}"])
+    for test in tests:
+        test.rerun = test.confirms = True
+    return Rerun([test for test in tests if test.case in had])
+
+
+def _gates(test: TestRecord, metric: str) -> bool:
+    """Whether a test can have a part in a gated metric's change."""
+    if metric not in test.measurements or test.gate is False:
+        return False
+    return test.gate is None or metric in test.gate or metric.partition("#")[0] in test.gate
+
+
+def _workers(config: pytest.Config) -> int:
+    return config.getoption("numprocesses", None) or 0
 
 
 def _left(settings: Configuration, run: RunRecord) -> float | None:

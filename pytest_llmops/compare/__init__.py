@@ -1,6 +1,7 @@
 """The gate: a run against its baseline. How it decides, and why, is in docs/gate.md."""
 
 from pytest_llmops.compare.arms import compare_arms
+from pytest_llmops.compare.confirming import unconfirmed
 from pytest_llmops.compare.failures import Failure, fails, failures
 from pytest_llmops.compare.gate import compare
 from pytest_llmops.compare.policy import Policy
@@ -18,4 +19,5 @@ __all__ = [
     "fingerprint",
     "merge",
     "summarize",
+    "unconfirmed",
 ]

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from pytest_llmops.baseline import MetricDefinition
 from pytest_llmops.compare.pairing import Pair
+from pytest_llmops.compare.policy import GateArgument, Policy, gates, rule_for
 from pytest_llmops.stats import significant_array
 
 if TYPE_CHECKING:
@@ -151,6 +153,32 @@ def sheet(pairs: Sequence[Pair]) -> Sheet:
         labels = [(True, group) if (group := pair.trials[-1].group) else (False, pair.case) for pair in pairs]
         groups = np.array([codes.setdefault(label, len(codes)) for label in labels])
     return Sheet(pairs, np.array([pair.exact for pair in pairs], dtype=bool), groups, stored, now)
+
+
+class Gating:
+    """In which pairs a metric gates; worked out once for each different ``gate`` argument."""
+
+    def __init__(self, pairs: Sequence[Pair]) -> None:
+        import numpy as np
+
+        codes: dict[tuple[str, ...] | bool | None, int] = {}
+        arguments: list[GateArgument] = []
+        owners = []
+        for one in pairs:
+            key = tuple(one.gate) if isinstance(one.gate, list) else one.gate
+            if key not in codes:
+                codes[key] = len(arguments)
+                arguments.append(one.gate)
+            owners.append(codes[key])
+        self._arguments = arguments
+        self._owners = np.array(owners, dtype=np.intp)
+
+    def mask(self, name: str, definition: MetricDefinition, policy: Policy) -> Mask:
+        """True for the pairs in which it gates."""
+        import numpy as np
+
+        rule = rule_for(name, definition, policy)
+        return np.array([gates(name, argument, rule) for argument in self._arguments], dtype=bool)[self._owners]
 
 
 def _side(owner: Indexes, values: Floats, pairs: int, relative: bool) -> Side:

@@ -6,21 +6,17 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_llmops import acceptance
 from pytest_llmops.acceptance import Accepted
 from pytest_llmops.baseline import Baseline, MetricDefinition
 from pytest_llmops.baseline.stored import definition_of, differences, two_definitions
-from pytest_llmops.compare import cases, columns, drift, metrics, prompts
+from pytest_llmops.compare import cases, columns, confirming, drift, metrics, prompts
 from pytest_llmops.compare.failures import fails
 from pytest_llmops.compare.pairing import Pair, Pairing, pair
-from pytest_llmops.compare.policy import GateArgument, Policy, gates, rule_for, uncalibrated
+from pytest_llmops.compare.policy import Policy, gates, rule_for, uncalibrated
 from pytest_llmops.records import Comparison, Fingerprint, MetricComparison, RunRecord, TestRecord
-
-if TYPE_CHECKING:
-    from pytest_llmops.compare.columns import Mask
-
 
 DEFINED_BY = attrgetter("direction", "kind", "source", "unit", "definition")
 
@@ -68,9 +64,11 @@ def compare(
     pairs = [one for one in pairing.pairs if one.case not in accepted]
     repriced = _repriced(baseline.fingerprint, run.fingerprint)
     state = _measured(baseline, pairs, definitions, conflicts, policy, repriced)
+    judged = metrics.judge(state.tested, policy)
+    confirming.settle(judged, pairs, pairing.fresh, definitions, policy)
     result = Comparison(
         baseline=baseline.path,
-        metrics=sorted(metrics.judge(state.tested, policy) + state.settled, key=lambda row: (not row.gate, row.metric)),
+        metrics=sorted(judged + state.settled, key=lambda row: (not row.gate, row.metric)),
         missing_cases=pairing.missing,
         new_cases=sorted(pairing.new + pairing.changed),
         changed_cases=pairing.changed,
@@ -121,7 +119,7 @@ def _measured(
 ) -> _State:
     state = _State()
     sheet = columns.sheet(pairs)
-    gating = _Gating(pairs)
+    gating = columns.Gating(pairs)
     for name, stored in baseline.metrics.items():
         now = definitions.get(name)
         if name in conflicts:
@@ -163,31 +161,6 @@ def _add_lost(state: _State, tested: metrics.Tested) -> None:
             break
     reason = f"no value in any of its {len(tested.lost)} cases now{example}"
     state.settled.append(metrics.not_comparable(tested.name, True, reason, tested.definition))
-
-
-class _Gating:
-    """In which pairs a metric gates; worked out once for each different ``gate`` argument."""
-
-    def __init__(self, pairs: Sequence[Pair]) -> None:
-        import numpy as np
-
-        codes: dict[tuple[str, ...] | bool | None, int] = {}
-        arguments: list[GateArgument] = []
-        owners = []
-        for one in pairs:
-            key = tuple(one.gate) if isinstance(one.gate, list) else one.gate
-            if key not in codes:
-                codes[key] = len(arguments)
-                arguments.append(one.gate)
-            owners.append(codes[key])
-        self._arguments = arguments
-        self._owners = np.array(owners, dtype=np.intp)
-
-    def mask(self, name: str, definition: MetricDefinition, policy: Policy) -> Mask:
-        import numpy as np
-
-        rule = rule_for(name, definition, policy)
-        return np.array([gates(name, argument, rule) for argument in self._arguments], dtype=bool)[self._owners]
 
 
 def _add_cases(

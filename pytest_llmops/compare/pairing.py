@@ -47,6 +47,8 @@ class Pairing:
     trials: list[TestRecord] = field(default_factory=list)
     """All trials of the run that count, paired or not."""
     reruns: dict[str, list[TestRecord]] = field(default_factory=dict)
+    fresh: dict[str, list[TestRecord]] = field(default_factory=dict)
+    """Trials that are to confirm a regression."""
     new: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
@@ -84,7 +86,8 @@ def pair(baseline: Baseline, run: RunRecord, selected: Iterable[str] | None) -> 
     found.missing = _missing(baseline.cases, by_case, {*run.deselected}, selected)
     for test in run.tests:
         if test.rerun:
-            found.reruns.setdefault(test.case, []).append(test)
+            kind = found.fresh if test.confirms else found.reruns
+            kind.setdefault(test.case, []).append(test)
     return found
 
 

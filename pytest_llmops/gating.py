@@ -1,0 +1,241 @@
+"""The gate at the end of a session: more trials where they are needed, the verdicts, the stored baseline."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_llmops import made_up
+
+if TYPE_CHECKING:
+    from pytest_llmops.acceptance import Accepted
+    from pytest_llmops.baseline import Baseline
+    from pytest_llmops.baseline.answers import Answers
+    from pytest_llmops.compare import Policy
+    from pytest_llmops.configuration import Configuration
+    from pytest_llmops.records import Comparison, RunRecord, TestRecord
+    from pytest_llmops.rerunning import Rerun
+
+Say = Callable[..., None]
+
+
+class Gate:
+    """A session's baseline, what was accepted against it, and what is done with them.
+
+    Args:
+        settings: the session's; with a baseline.
+        say: prints a line in the terminal's summary.
+
+    Raises:
+        pytest.UsageError: a baseline, accept or calibration file that cannot be used, before any test runs.
+    """
+
+    def __init__(self, config: pytest.Config, settings: Configuration, file: Path, say: Say) -> None:
+        from pytest_llmops import acceptance, baseline
+        from pytest_llmops.errors import BaselineError, SettingsError
+
+        self._config = config
+        self._settings = settings
+        self._file = file
+        self._say = say
+        self._accepted: tuple[Accepted, ...] = ()
+        self.stored: Baseline | None = None
+        try:
+            if settings.project.judge.require_calibration:
+                policy_of(settings)
+            if (accept := _accept_file(settings, file)) is not None:
+                self._accepted = acceptance.load(accept)
+            if file.exists() or not settings.update_baseline:
+                self.stored = baseline.load(file)
+        except (BaselineError, SettingsError) as error:
+            raise pytest.UsageError(str(error)) from None
+
+    def add_trials(self, run: RunRecord) -> None:
+        """``--llm-trials=auto``: stop where one trial rules out a regression, else test once with five."""
+        from pytest_llmops import compare, rerunning
+
+        if self.stored is None:
+            return
+        first = compare.compare(self.stored, run, policy_of(self._settings), accept=self._accepted)
+        unsettled = [row.metric for row in first.metrics if row.gate and row.verdict in ("regressed", "inconclusive")]
+        if first.deterministic or not unsettled:
+            return
+        more = rerunning.trials(self._config, self._settings, run, unsettled)
+        for note in more.notes:
+            self._say(f"llmops: {note}", yellow=True)
+        self._add(run, more.tests)
+        run.metrics = compare.summarize(run.tests, settings=self._settings.project.metrics)
+        for test in more.tests:
+            if test.outcome == "error" or (test.outcome == "failed" and test.threshold == 1.0):
+                file, _, name = test.id.partition("::")
+                made_up.fail(self._config, test.id, test.error or test.outcome, (file, None, name))
+
+    def decide(self, run: RunRecord, answers: Answers) -> None:
+        """Compare, show, and fail or store.
+
+        Raises:
+            LlmopsError: the comparison or the baseline cannot be made.
+        """
+        from pytest_llmops.reports import terminal
+
+        settings, policy = self._settings, policy_of(self._settings)
+        self._check_gates(run)
+        if self.stored is not None:
+            comparison = run.comparison = self._comparison(self.stored, run, policy)
+            comparison.baseline = self._name
+            writer = self._config.get_terminal_writer()
+            for line in terminal.render(comparison, run, width=writer.fullwidth, color=writer.hasmarkup, policy=policy):
+                self._say(line)
+            if not settings.update_baseline:
+                self._fail_gate(comparison, policy)
+                self._check_keys(self.stored, run)
+        if settings.update_baseline:
+            self._store(run, answers)
+
+    @property
+    def _name(self) -> str:
+        return os.path.relpath(self._file, self._settings.base)
+
+    def _comparison(self, stored: Baseline, run: RunRecord, policy: Policy) -> Comparison:
+        """The gate's findings, with fresh trials of suspects and of what regressed where the run was live."""
+        from pytest_llmops import compare, rerunning
+
+        found = compare.compare(stored, run, policy, accept=self._accepted)
+        if self._settings.update_baseline:
+            return found
+        notes: list[str] = []
+
+        def again(more: Rerun) -> Comparison:
+            notes.extend(more.notes)
+            if not more.tests:
+                return found
+            self._add(run, more.tests)
+            return compare.compare(stored, run, policy, accept=self._accepted)
+
+        if found.suspect_cases:
+            found = again(rerunning.suspects(self._config, self._settings, run, found))
+        if self._settings.confirm:
+            found = again(rerunning.confirmation(self._config, self._settings, run, compare.unconfirmed(found, policy)))
+        found.notes += notes
+        return found
+
+    def _add(self, run: RunRecord, tests: list[TestRecord]) -> None:
+        from pytest_llmops.compare import cost_by_tag
+
+        run.tests = sorted(run.tests + tests, key=lambda test: (test.case, test.trial))
+        run.cost_by_tag = cost_by_tag(run.tests)
+
+    def _fail_gate(self, comparison: Comparison, policy: Policy) -> None:
+        from pytest_llmops import compare
+
+        for failure in compare.failures(comparison, policy):
+            self._fail(failure.nodeid, failure.message)
+
+    def _fail(self, nodeid: str, message: str) -> None:
+        made_up.fail(self._config, nodeid, message, ("llm-baseline", None, nodeid))
+
+    def _check_keys(self, stored: Baseline, run: RunRecord) -> None:
+        """The same tests under other node ids: pytest took another folder as its root, and nothing was compared."""
+        ran = {test.case for test in run.tests}
+        if not stored.cases or ran & stored.cases.keys():
+            return
+        moved = next(((old, new) for old in stored.cases for new in ran if _same_test(old, new)), None)
+        if moved is not None:
+            self._fail(
+                "llm-baseline::node-ids",
+                f"nothing was compared: the baseline knows {moved[0]!r}, this run {moved[1]!r}\n"
+                "  a case's key is its node id, which changes with the folder pytest takes as its root (--rootdir)",
+            )
+
+    def _check_gates(self, run: RunRecord) -> None:
+        """A metric that a marker's ``gate`` names and nobody records would switch the gate off in silence."""
+        from pytest_llmops.errors import did_you_mean
+
+        stored = self.stored.metrics if self.stored is not None else {}
+        known = {name for full in (*run.metrics, *stored) for name in (full, full.partition("#")[0])}
+        unknown = {name: test.case for test in run.tests for name in test.gate or () if name not in known}
+        for name, chosen in self._settings.project.metrics.items():
+            if chosen.gate and name not in known:
+                unknown.setdefault(name, f"pyproject.toml [tool.pytest-llmops.metrics.{name}]")
+        for name, case in unknown.items():
+            close = did_you_mean(name, known)
+            self._fail(
+                "llm-baseline::gate", f"{case}: {name!r} is to gate, but no test records a metric of that name.{close}"
+            )
+
+    # -- the stored baseline ----------------------------------------------------------------------------------------
+
+    def _store(self, run: RunRecord, answers: Answers) -> None:
+        from pytest_llmops import baseline
+
+        updated = baseline.update(self.stored, run, settings=self._settings.project.metrics)
+        baseline.save(self._file, updated)
+        stored = baseline.answers.update(answers, run)
+        baseline.answers.save(baseline.answers.path_beside(self._file), stored)
+        self._say(f"llmops: wrote {self._name}, {len(updated.cases)} cases.")
+        self._warn_failing(run)
+        self._warn_few_trials(updated, run)
+
+    def _warn_failing(self, run: RunRecord) -> None:
+        """A baseline made of failures lets them pass from then on."""
+        passed: dict[str, bool] = {}
+        for test in run.tests:
+            measured = test.measurements.get("pass")
+            if measured is not None:
+                passed[test.case] = passed.get(test.case, False) or measured.value == 1
+        failing = [case for case, ever in passed.items() if not ever]
+        if failing:
+            self._say(
+                f"llmops: {len(failing)} of {len(passed)} cases failed all their trials, and the baseline holds that "
+                f"now: {', '.join(failing[:3])}{' …' if len(failing) > 3 else ''}",
+                yellow=True,
+            )
+
+    def _warn_few_trials(self, updated: Baseline, run: RunRecord) -> None:
+        from pytest_llmops import baseline
+        from pytest_llmops.reports import text
+
+        few = baseline.cases_below_guard(updated)
+        if not few:
+            return
+        costs = [c.cost_usd for t in run.tests for c in t.calls]
+        known = [cost for cost in costs if cost is not None]
+        trials = max(1, len(run.tests)) / max(1, len({t.case for t in run.tests}))
+        price = f", about {text.amount(sum(known) / trials * baseline.GUARD_TRIALS, 'cost')}" if known else ""
+        self._say(
+            f"llmops: {len(few)} of {len(updated.cases)} cases have fewer than {baseline.GUARD_TRIALS} trials, so a "
+            f"single case that breaks cannot be told from bad luck;\n"
+            f"        record them with --llm-trials={baseline.GUARD_TRIALS}{price}.",
+            yellow=True,
+        )
+
+
+def policy_of(settings: Configuration) -> Policy:
+    """The gate's settings."""
+    from pytest_llmops.checks import calibration
+    from pytest_llmops.compare import Policy
+
+    return Policy(
+        alpha=settings.alpha,
+        inconclusive=settings.inconclusive,
+        min_cases=settings.project.min_cases,
+        metrics=settings.project.metrics,
+        **calibration.required(settings.project.judge),
+    )
+
+
+def _accept_file(settings: Configuration, file: Path) -> Path | None:
+    from pytest_llmops.acceptance import DEFAULT_NAME
+
+    if settings.accept is not None:
+        return settings.accept
+    default = file.parent / DEFAULT_NAME
+    return default if default.exists() else None
+
+
+def _same_test(one: str, other: str) -> bool:
+    return one.endswith(f"/{other}") or other.endswith(f"/{one}")
