@@ -1,6 +1,6 @@
 """A run in its pull request: one comment, the job's summary, annotations. Pure renderings of a View."""
 
-from pytest_llmops.reports.pull_request.annotating import annotations
+from pytest_llmops.reports.pull_request.annotating import remarks as annotations
 from pytest_llmops.reports.pull_request.document import comment, summary
 from pytest_llmops.reports.pull_request.view import (
     Annotation,

@@ -2,18 +2,56 @@
 
 from __future__ import annotations
 
-from pytest_llmops.reports.pull_request.neutral import inline
+from collections.abc import Callable
+
+from pytest_llmops.reports.pull_request import cases, head, remarks, tables
+from pytest_llmops.reports.pull_request.cases import Extent
+from pytest_llmops.reports.pull_request.findings import find
+from pytest_llmops.reports.pull_request.fitting import Section, fitted, utf8_bytes, utf16_units
+from pytest_llmops.reports.pull_request.neutral import inline, link
 from pytest_llmops.reports.pull_request.view import View, marker
 
 COMMENT_LIMIT = 65_536
 SUMMARY_LIMIT = 2**20
+IN_COMMENT = Extent(told=20, named=200, words=400)
+IN_SUMMARY = Extent(told=100, named=5_000, words=1_000)
 
 
 def comment(view: View, *, limit: int = COMMENT_LIMIT) -> str:
     """The comment in GitHub's Markdown, within so many characters (UTF-16 units), ending with its marker."""
-    return f"### {inline(view.title)}: {view.conclusion}\n\n{marker(view.comment_id)}\n"[:limit]
+    end = f"\n{marker(view.comment_id)}\n"
+    return _document(view, IN_COMMENT, limit - utf16_units(end), utf16_units) + end
 
 
 def summary(view: View, *, limit_bytes: int = SUMMARY_LIMIT) -> str:
     """The job's summary in GitHub's Markdown, within so many bytes of UTF-8."""
-    return f"### {inline(view.title)}: {view.conclusion}\n"[:limit_bytes]
+    return _document(view, IN_SUMMARY, limit_bytes, utf8_bytes)
+
+
+def _document(view: View, extent: Extent, limit: int, measure: Callable[[str], int]) -> str:
+    found = find(view)
+    title = f"### {head.SIGNS[view.conclusion]} {inline(view.title, 100)}: {head.verdict(view, found)}\n"
+    facts = "".join(f"\n{line}\n" for line in head.facts(view))
+    parts = [
+        Section(title, weight=-2),
+        Section(facts, weight=-1),
+        *remarks.recording(view),
+        *tables.metrics(view),
+        *remarks.changed(view),
+        *cases.sections(view, found, extent),
+        *remarks.accepted(view),
+        *remarks.notes(view),
+        Section(_foot(view), weight=-1),
+    ]
+    return fitted(parts, limit, measure)
+
+
+def _foot(view: View) -> str:
+    parts = []
+    if view.report_url:
+        parts.append(link("full report", view.report_url))
+    if view.run_url:
+        parts.append(link("run", view.run_url))
+    if view.head_sha:
+        parts.append(f"commit {head.commit(view, view.head_sha)}")
+    return f"\n<sub>{' · '.join(parts)}</sub>\n" if parts else ""

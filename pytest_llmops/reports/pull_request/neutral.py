@@ -34,6 +34,7 @@ _REFERENCES = re.compile(
     r"|\b(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{7,64}\b",  # a commit's hash
     re.IGNORECASE,
 )
+_BLANKS = re.compile(r"\s+")
 _BLOCK_START = re.compile(r"[#+=-]|\d+(?=[.)])")
 
 
@@ -44,12 +45,17 @@ def visible(text: str) -> str:
 
 def inline(text: str, most: int = 300) -> str:
     """Text within a line, a list's item or a table's cell, of at most this many characters."""
-    words = visible(clip(" ".join(text[: 4 * most].split()), most))
-    shown = _escaped(words, _LINKS, _REFERENCES)
+    shown = within(clip(" ".join(text[: 4 * most].split()), most))
     start = _BLOCK_START.match(shown)
-    if start is not None:  # it could begin a heading or a list there
-        shown = "".join(f"&#{ord(c)};" for c in start[0]) + shown[start.end() :]
-    return _isolated(words, shown)
+    if start is None:
+        return shown
+    return "".join(f"&#{ord(c)};" for c in start[0]) + shown[start.end() :]  # it could begin a heading or a list there
+
+
+def within(text: str) -> str:
+    """Text after other text in its line; blanks at its ends are kept."""
+    words = visible(_BLANKS.sub(" ", text))
+    return _isolated(words, _escaped(words, _LINKS, _REFERENCES))
 
 
 def code(text: str, most: int = 300) -> str:
@@ -58,10 +64,11 @@ def code(text: str, most: int = 300) -> str:
     return f"<code>{_isolated(words, _escaped(words, _LINKS))}</code>" if words else ""
 
 
-def preformatted(text: str, most: int = 2_000) -> str:
+def preformatted(text: str, most: int = 2_000, *, language: str = "") -> str:
     """Lines as they are, as a block of its own; nothing in it is Markdown, and GitHub links nothing in it."""
     kept = visible(clip(text, most).replace("\r\n", "\n").replace("\r", "\n").strip("\n"))
-    return f"<pre>{kept.translate({ord(c): ESCAPES[ord(c)] for c in '&<>'})}</pre>"
+    opening = f'<pre lang="{language}">' if language else "<pre>"
+    return f"{opening}{kept.translate({ord(c): ESCAPES[ord(c)] for c in '&<>'})}</pre>"
 
 
 def link(label: str, url: str | None) -> str:

@@ -1,0 +1,167 @@
+"""What the reviewer has to know besides the numbers: what they were measured with, and what was accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
+
+from pytest_llmops.acceptance import DEFAULT_NAME, Accepted
+from pytest_llmops.records import Comparison
+from pytest_llmops.reports.pull_request.fitting import Section
+from pytest_llmops.reports.pull_request.head import plural
+from pytest_llmops.reports.pull_request.neutral import code, inline, preformatted
+from pytest_llmops.reports.pull_request.view import NeedsRecording, View
+
+NAMED = 5
+NOTES = 12
+PROMPTS = 5
+RECORDINGS = 20
+DATA = (".jsonl", ".json", ".yaml", ".yml", ".csv")
+SETTINGS = ("pyproject.toml", "pytest.ini", "tox.ini", "setup.cfg")
+
+
+def recording(view: View) -> list[Section]:
+    """What only a maintainer can record: once for all tests, with the command."""
+    if not view.needs_recording:
+        return []
+    count = len(view.needs_recording)
+    they = "asks its model something" if count == 1 else "ask their models something"
+    opening = (
+        f"\n{plural(count, 'test')} {they} that is not recorded, and this pull request cannot record: it has no "
+        "key. **Nothing is wrong with it**; a maintainer records the answers once and the checks go on.\n\n"
+    )
+    groups: dict[tuple[str, str], list[NeedsRecording]] = {}
+    for one in view.needs_recording:
+        groups.setdefault((f"prompt {one.prompt}" if one.prompt else one.changed, one.command), []).append(one)
+    rows = (_group(what, command, tests) for (what, command), tests in groups.items())
+    return [Section(opening, rows, len(groups), weight=1, most=RECORDINGS)]
+
+
+def _group(what: str, command: str, tests: Sequence[NeedsRecording]) -> str:
+    named = ", ".join(code(one.test, 200) for one in tests[:NAMED])
+    more = f" and {len(tests) - NAMED:,} more" if len(tests) > NAMED else ""
+    prompt = tests[0].prompt
+    because = f"prompt {code(prompt)} changed" if prompt else inline(what, 300)
+    lines = f"- {because + ': ' if because else ''}{named}{more}\n"
+    return lines + (f"\n{preformatted(command, 600)}\n\n" if command else "")
+
+
+def notes(view: View) -> list[Section]:
+    """The caller's remarks, and the comparison's."""
+    comparison = view.run.comparison if view.run else None
+    told = {
+        one for change in (comparison.prompt_changes if comparison else ()) for one in (change.before, change.after)
+    }
+    found = [*view.notes]
+    for note in comparison.notes if comparison else ():
+        if not (note.startswith("prompt ") and any(repr(name) in note for name in told)):  # these are shown as diffs
+            found.append(note)
+    rows = [f"- {inline(note, 400)}\n" for note in found]
+    return [Section("\n", rows, len(rows), weight=1, most=NOTES)] if rows else []
+
+
+def changed(view: View) -> list[Section]:
+    """A warning where this pull request changes what it is measured with; and how its prompts changed."""
+    kinds = measured_with(view)
+    found = []
+    if kinds:
+        rows = [f"> - {_files(kind, paths)}\n" for kind, paths in kinds.items()]
+        opening = "\n> ⚠️ **This pull request also changes what it is measured with**; review it, too:\n>\n"
+        found.append(Section(opening, rows, len(rows), weight=1, more=lambda left: f"> - … and {left:,} more\n"))
+    comparison = view.run.comparison if view.run else None
+    return found + (_prompts(comparison) if comparison and comparison.prompt_changes else [])
+
+
+def _files(kind: str, paths: Sequence[str]) -> str:
+    named = ", ".join(code(path, 160) for path in paths[:NAMED])
+    more = f" and {len(paths) - NAMED:,} more" if len(paths) > NAMED else ""
+    return f"{kind}: {named}{more}"
+
+
+def measured_with(view: View) -> dict[str, list[str]]:
+    """Paths that this pull request changes and that its numbers hang on, by what they are."""
+    tests = (
+        {str(PurePosixPath(view.directory, test.id.partition("::")[0]).parent) for test in view.run.tests}
+        if (view.run)
+        else set()
+    )
+    baseline = _baseline_names(view)
+    found: dict[str, list[str]] = {}
+    for path in view.changed:
+        kind = _kind(PurePosixPath(path), tests, baseline)
+        if kind:
+            found.setdefault(kind, []).append(path)
+    return {kind: found[kind] for kind in _KINDS if kind in found}
+
+
+_KINDS = ("baseline", "accepted changes", "recordings", "datasets", "prompts", "judge's calibration", "settings")
+
+
+def _kind(path: PurePosixPath, tests: Iterable[str], baseline: set[str]) -> str:
+    if path.name in baseline:
+        return "baseline"
+    if path.name == DEFAULT_NAME:
+        return "accepted changes"
+    if path.name == "judge-calibration.json":
+        return "judge's calibration"
+    if path.suffix in (".json", ".yaml", ".yml") and any(part.startswith("cassettes") for part in path.parts[:-1]):
+        return "recordings"
+    if "prompts" in path.parts[:-1] and path.suffix != ".py":
+        return "prompts"
+    if path.suffix in DATA and any(str(parent) in tests for parent in path.parents):
+        return "datasets"
+    return "settings" if path.name in SETTINGS else ""
+
+
+def _baseline_names(view: View) -> set[str]:
+    comparison = view.run.comparison if view.run else None
+    given = {
+        comparison.baseline if comparison else None,
+        view.baseline.path if view.baseline else None,
+        "baseline.json",
+    }
+    names = {PurePosixPath(one.replace("\\", "/")).name for one in given if one}
+    return names | {f"{name.removesuffix('.json')}.answers.jsonl.gz" for name in names}
+
+
+def _prompts(comparison: Comparison) -> list[Section]:
+    rows = []
+    for change in comparison.prompt_changes[:PROMPTS]:
+        name = code(change.after, 120)
+        if change.before != change.after:
+            name += f" in the place of {code(change.before, 120)}"
+        diff = preformatted("\n".join(change.diff), 3_000, language="diff") if change.diff else ""
+        rows.append(f"{name}\n\n{diff}\n\n" if diff else f"{name}\n\n")
+    count = len(comparison.prompt_changes)
+    opening = f"\n<details><summary>{plural(count, 'prompt')} changed since the baseline</summary>\n\n"
+    return [Section(opening, rows, count, "</details>\n", weight=3)]
+
+
+def accepted(view: View) -> list[Section]:
+    """What was accepted: what, why, by whom and until when."""
+    comparison = view.run.comparison if view.run else None
+    words = [str(one) for one in view.accepted]
+    rows = [_entry(one, comparison) for one in view.accepted]
+    heading = "| accepted | because | by | until | covers now |\n|---|---|---|---|---|\n"
+    found = []
+    if rows:
+        title = f"{plural(len(rows), 'accepted change')}"
+        opening = f"\n<details open><summary>{title}</summary>\n\n{heading}"
+        more = "| … and {:,} more | | | | |\n".format
+        found.append(Section(opening, rows, len(rows), "\n</details>\n", weight=2, most=50, more=more))
+    others = [one for one in (comparison.accepted if comparison else ()) if not one.endswith(tuple(words))]
+    if others:
+        lines = [f"- {inline(one, 400)}\n" for one in others]
+        opening = f"\n<details open><summary>{len(lines)} accepted</summary>\n\n"
+        found.append(Section(opening, lines, len(lines), "\n</details>\n", weight=2, most=50))
+    return found
+
+
+def _entry(one: Accepted, comparison: Comparison | None) -> str:
+    said = str(one)
+    covered = 0
+    if comparison is not None:
+        covered = sum(line.endswith(said) for line in comparison.accepted)
+    what = f"metric {code(one.metric)}" if one.metric else f"case {code(one.case or '')}"
+    now = plural(covered, "change") if covered else "nothing"
+    return f"| {what} | {inline(one.reason, 300)} | {inline(one.by or '', 80) or '?'} | {one.expires} | {now} |\n"

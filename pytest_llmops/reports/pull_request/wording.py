@@ -1,0 +1,89 @@
+"""What changed between two answers, word by word."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from pytest_llmops.reports.pull_request.neutral import clip, inline, within
+
+CONTEXT = 60
+WINDOW = 1_500
+ALIKE = 0.35
+"""Share of common words below which two texts are shown one after the other."""
+# Chinese, Japanese and Thai write no blanks between words: there it is characters.
+_WORDS = re.compile(
+    r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]|[\w\u0300-\u036f]+\s*|\W\s*"
+)
+
+
+def changed(before: str | None, now: str | None, most: int) -> list[str]:
+    """Lines that show an answer, and what it was before where that is known; Markdown.
+
+    Args:
+        before: the baseline's answer.
+        now: this run's.
+        most: characters of each line, roughly.
+    """
+    if now is None:
+        return []
+    if before is None:
+        return [f"answer: {inline(now, most)}"]
+    before, now = " ".join(before.split()), " ".join(now.split())
+    if before == now:
+        return [f"answer, as before: {inline(now, most)}"]
+    start = max(0, _common(before, now) - CONTEXT)
+    old, new = _WORDS.findall(before[start : start + WINDOW]), _WORDS.findall(now[start : start + WINDOW])
+    from rapidfuzz.distance import Indel
+
+    if Indel.normalized_similarity(old, new) < ALIKE:
+        return [f"before: {inline(before, most)}", f"now: {inline(now, most)}"]
+    pieces = [
+        (block.tag, "".join(old[block.src_start : block.src_end]), "".join(new[block.dest_start : block.dest_end]))
+        for block in Indel.opcodes(old, new)
+    ]
+    cut = len(before) > start + WINDOW or len(now) > start + WINDOW
+    return [f"answer: {'…' if start else ''}{_shown(pieces, most)}{'…' if cut else ''}"]
+
+
+def _common(one: str, other: str) -> int:
+    """Length of the common beginning; by halving, since answers may be long."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[:middle] == other[:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _shown(pieces: Sequence[tuple[str, str, str]], most: int) -> str:
+    shown, left = [], most
+    for position, (tag, old, new) in enumerate(pieces):
+        if left <= 0:
+            shown.append("…")
+            break
+        if tag == "equal":
+            words = _middle(new, first=position == 0, last=position == len(pieces) - 1)
+            shown.append(within(words))
+            left -= len(words)
+            continue
+        for mark, words in (("del", old), ("ins", new)):
+            if words:
+                words = clip(words, max(left, 20))
+                shown.append(f"<{mark}>{within(words)}</{mark}>")
+                left -= len(words)
+    return "".join(shown)
+
+
+def _middle(words: str, *, first: bool, last: bool) -> str:
+    """What did not change, cut to what stands beside a change."""
+    head, tail = (0 if first else CONTEXT), (0 if last else CONTEXT)
+    if len(words) <= head + tail + 1:
+        return words
+    return (
+        words[:head] + " … " + words[len(words) - tail :]
+        if head and tail
+        else (f"… {words[len(words) - tail :]}" if tail else f"{words[:head]} …")
+    )
