@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_llmops import providers
-from pytest_llmops.cassettes import foreign, keys, redaction, storage
+from pytest_llmops.cassettes import foreign, keeping, keys, redaction, storage
 from pytest_llmops.cassettes.journal import FOLDER
 from pytest_llmops.cassettes.storage import Interaction
 from pytest_llmops.cassettes.transfer import to_exchange
@@ -130,7 +130,16 @@ def _secrets(path: Path, patterns: Sequence[re.Pattern[str]]) -> Iterator[Findin
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise CassetteError(f"{path}: cannot be read: {error.strerror or error}") from None
-    for number, line in enumerate(text.splitlines(), 1):
+    lines = text.splitlines()
+    for number, line in enumerate(lines, 1):
         kind = redaction.find_secret(line, patterns=patterns)
         if kind is not None:
             yield Finding(path, number, kind)
+    try:
+        entries = interactions(path)
+    except CassetteError:  # any text can be looked through, line by line
+        return
+    for entry in entries:
+        if (found := keeping.secret_in_stream(entry, patterns)) is not None:
+            begins = (number for number, line in enumerate(lines, 1) if f'"key": "{entry["key"]}"' in line)
+            yield Finding(path, next(begins, 1), f"{found[1]}, over several events of a stream")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import threading
 import time
@@ -13,7 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pytest_llmops import providers
-from pytest_llmops.cassettes import bodies, keys, miss, redaction, storage
+from pytest_llmops.cassettes import bodies, keeping, keys, miss, redaction, storage
 from pytest_llmops.cassettes.journal import Journal, Leftovers
 from pytest_llmops.cassettes.recordings import Recordings
 from pytest_llmops.cassettes.storage import Interaction
@@ -28,7 +29,6 @@ LOOPBACK = ("localhost", "127.*", "::1", "0.0.0.0")
 JUDGED = "judge:"
 """What keys of judges' calls begin with: hashes of judge, rubric, answer and repeat, not of a request."""
 _PRODUCT = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,40}/(?:Python )?v?\d{1,4}(?:\.[0-9a-z]{1,8}){0,4}(?![\w-])")
-_QUOTA = re.compile(rb"insufficient_quota|credit balance is too low|billing_hard_limit|quota has been exhausted", re.I)
 
 
 def no_orphans(_cassette: Path) -> Iterator[list[Interaction]]:
@@ -104,6 +104,7 @@ class Tape:
         self.owner: object | None = None
         """The evaluation whose test this is."""
         self._lock = threading.RLock()
+        self._numbers = itertools.count(1)
         self._recordings = Recordings(self._second_key_of)
         self._borrowed = False
         self._replays = mode != "all" and (mode != "live" or resume)
@@ -160,7 +161,7 @@ class Tape:
         request = self._request(method, url, body, content_type, route, key)
         request.sdk = _sdk(user_agent)
         with self._lock:
-            number = len(self.transfers) + 1
+            number = next(self._numbers)
             hit = self._take(request) if self._replays else None
             if hit is None and not self._may_call():
                 raise self.missed(self._describe(request, number))
@@ -190,14 +191,14 @@ class Tape:
                     return transfer.exchange()
             request = keys.Request("POST", "", "", None, None, None, key, role=current_role.get())
             while (hit := self._recalled(key)) is not None:
-                transfer = Transfer(self, request, len(self.transfers) + 1, capture, hit)
+                transfer = Transfer(self, request, next(self._numbers), capture, hit)
                 self.transfers.append(transfer)
                 if hit["response"].get("status") == 200:
                     return to_exchange(hit)
         return None
 
     def _recalled(self, key: str) -> Interaction | None:
-        found = self._recordings.take(key) if self._replays else None
+        found = (self._recordings.take(key) or self._take_adopted(key)) if self._replays else None
         if found is None and self.mode != "none":
             found = self.options.answers.get(key)
             self._borrowed = self._borrowed or found is not None
@@ -215,6 +216,20 @@ class Tape:
         key = key or keys.key_of(keys.address(method, url, route), document)
         return keys.Request(method, url, content_type, document, model, route, key, role=current_role.get())
 
+    @property
+    def offline(self) -> bool:
+        """Whether nothing leaves the machine: what is not recorded is missed."""
+        return not self._may_call()
+
+    def forget(self, key: str) -> bool:
+        """Give up what was recorded under a key, so that it is asked for anew; False where no call may be made."""
+        with self._lock:
+            if self.offline:
+                return False
+            self.options.answers.pop(key, None)
+            self.transfers = [t for t in self.transfers if t.live or t.request.key != key]
+        return True
+
     def _may_call(self) -> bool:
         if self.mode == "once":
             return not self.existed
@@ -226,11 +241,14 @@ class Tape:
             found = self._recordings.take_second(lambda: self._second_key(request))
             if found is not None:
                 self.notes.append(f"call {len(self.transfers) + 1}: matched after renaming ids by order")
+        return found or self._take_adopted(request.key)
+
+    def _take_adopted(self, key: str) -> Interaction | None:
         path = self.path
-        if found is None and path is not None and not self.existed and self.mode != "live":
-            self._recordings.adopt(lambda: self.options.orphans(path))
-            found = self._recordings.take(request.key)
-        return found
+        if path is None or self.existed or self.mode == "live":
+            return None
+        self._recordings.adopt(lambda: self.options.orphans(path))
+        return self._recordings.take(key)
 
     def _second_key(self, request: keys.Request) -> str:
         where = keys.address(request.method, request.url, request.route)
@@ -298,15 +316,13 @@ class Tape:
         if entry is None:
             return
         status = entry["response"].get("status")
-        if status in (401, 402, 403) or (status in (400, 429) and _QUOTA.search(_raw(entry))):
+        if keeping.is_refusal_to_serve(entry):
             self.notes.append(
                 f"{urlsplit(transfer.request.url).netloc} answered {status}: shown to the test, not recorded"
             )
             return
         entry["response"] = self.options.scrub(entry["response"])
-        found = redaction.locate_secret(
-            {"request": entry["request"], "response": entry["response"]}, patterns=self.options.secrets
-        )
+        found = keeping.secret_in(entry, self.options.secrets)
         with self._lock:
             if found is not None:
                 self.refused.append(found)
@@ -394,10 +410,10 @@ class Tape:
                 self._journal.discard()
             return
         with storage.locked(path):
-            entries = _in_order(kept)
+            entries = keeping.in_order(kept)
             if not drop:  # what another process wrote meanwhile stays, and so does what this test did not get to
                 on_disk = storage.load(path, hint=self.record_all) if path.is_file() else []
-                entries = _merged(entries, on_disk, unused)
+                entries = keeping.merged(entries, on_disk, unused)
             self._write(path, entries)
         if self._journal is not None:
             self._journal.discard()
@@ -410,8 +426,8 @@ class Tape:
         What a provider that is down answers is no recording anyone wants replayed; a test of how the application
         takes errors passes, and keeps them.
         """
-        answered = {t.request.key for t in kept if not _is_outage(t)}
-        lasting = [t for t in kept if t.live and _is_outage(t) and t.request.key not in answered]
+        answered = {t.request.key for t in kept if not keeping.is_outage(t)}
+        lasting = [t for t in kept if t.live and keeping.is_outage(t) and t.request.key not in answered]
         if lasting:
             self.notes.append(
                 f"{len(lasting)} exchange{'s' * (len(lasting) != 1)} of this failed test ended in an error of the "
@@ -429,40 +445,9 @@ class Tape:
             raise CassetteError(f"{error}; the journal beside it keeps what was recorded for the next run") from None
 
 
-def _is_outage(transfer: Transfer) -> bool:
-    response = transfer.interaction["response"] if transfer.interaction is not None else {}
-    status = response.get("status") or 0
-    failure = (response.get("error") or {}).get("type")
-    return status in (408, 409, 425, 429) or status >= 500 or (not status and failure not in (None, "CancelledError"))
-
-
-def _merged(first: list[Interaction], *others: list[Interaction]) -> list[Interaction]:
-    merged = dict(storage.occurrences(first))
-    for entries in others:
-        for identity, entry in storage.occurrences(entries):
-            merged.setdefault(identity, entry)
-    return list(merged.values())
-
-
-def _in_order(transfers: list[Transfer]) -> list[Interaction]:
-    """Start order; by key where any two overlapped, so that scheduling noise does not reorder the file."""
-    ordered = sorted(transfers, key=lambda t: t.number)
-    until = 0.0
-    for transfer in ordered:
-        if transfer.live and transfer.started < until:
-            ordered.sort(key=lambda t: (t.request.key, t.number))
-            break
-        until = max(until, transfer.ended or transfer.started) if transfer.live else until
-    return [t.interaction for t in ordered if t.interaction is not None]
-
-
 def host_matches(host: str, patterns: Iterable[str]) -> bool:
     """Whether a host is among names and patterns; ``all`` stands for every one."""
     return any(pattern == "all" or fnmatch(host, pattern) for pattern in patterns)
-
-
-def _raw(entry: Interaction) -> bytes:
-    return bodies.decode(entry["response"].get("body"))
 
 
 def _sdk(user_agent: str) -> str | None:

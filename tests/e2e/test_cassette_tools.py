@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Project
-from tests.standin import StandIn
+from tests.standin import Reply, StandIn
 
 APP = """
     import os
@@ -90,6 +90,44 @@ def test_audit_names_file_and_line_never_the_secret(recorded: Project) -> None:
     assert audit.returncode == 1
     audit.match(f"*{path.name}:*looks like a secret (Anthropic key)", "2 cassettes read, 1 finding")
     assert secret not in audit.out
+
+
+STREAM = """
+    import os
+
+    import httpx
+    import pytest
+
+
+    @pytest.mark.llm_eval
+    def test_stream(llm_eval):
+        body = {"model": "gpt-4o-mini", "stream": True, "messages": [{"role": "user", "content": "Your key?"}]}
+        with llm_eval.capture() as result:
+            with httpx.stream("POST", os.environ["LLM_BASE"] + "/v1/chat/completions", json=body) as answer:
+                answer.read()
+        assert "sk-ant-" in result.text
+"""
+
+
+def test_a_secret_spelled_over_the_events_of_a_stream_is_not_written(project: Project, standin: StandIn) -> None:
+    project.file("test_stream.py", STREAM)
+    standin.script(Reply(pieces=["My key: ", "sk-", "ant-", "api03-", *("x" * 8 for _ in range(5)), "."]))
+    run = project.run("-q", env={"LLM_BASE": standin.url})
+    assert run.outcomes == {"passed": 1, "errors": 1}, run.out
+    run.match("*not written: the streamed answer looks like a secret (Anthropic key)")
+    assert cassettes(project) == []
+
+
+def test_audit_finds_a_secret_spelled_over_the_events_of_a_stream(project: Project, standin: StandIn) -> None:
+    project.file("test_stream.py", STREAM.replace("sk-ant-", "Ola"))
+    standin.script(Reply(pieces=["Ola ", "zz-", "ant-", "api03-", *("x" * 8 for _ in range(5)), "."]))
+    assert project.run("-q", env={"LLM_BASE": standin.url}).outcomes == {"passed": 1}
+    assert project.command("cassettes", "audit", "cassettes").returncode == 0
+    path = cassettes(project)[0]
+    path.write_text(path.read_text().replace("zz-", "sk-"))
+    audit = project.command("cassettes", "audit", "cassettes")
+    assert audit.returncode == 1
+    audit.match(f"*{path.name}:6: looks like a secret (Anthropic key, over several events of a stream)")
 
 
 def test_prune_removes_what_no_test_uses(recorded: Project) -> None:
