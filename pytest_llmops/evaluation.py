@@ -15,9 +15,10 @@ from pytest_llmops.conversation import Conversation
 from pytest_llmops.errors import SettingsError, did_you_mean
 from pytest_llmops.evidence import Trigger
 from pytest_llmops.exchange import Exchange
-from pytest_llmops.records import Call, GuardrailUse, Measurement
+from pytest_llmops.records import Call, MeasuredStage, Measurement
 from pytest_llmops.registry import BUILTIN_METRICS, Direction, current_steps
 from pytest_llmops.result import Result
+from pytest_llmops.safety_record import GuardrailUse
 from pytest_llmops.scoring import Scoring
 from pytest_llmops.settings import DIRECTIONS, ProjectSettings
 from pytest_llmops.steps import Step, Steps
@@ -172,6 +173,7 @@ class Evaluation(Scoring):
                 source=trigger.source,
                 stage=trigger.stage,
                 action=trigger.action,
+                score=trigger.score,
                 reason=trigger.reason[:300] or None if self.store_text else None,
                 categories=list(trigger.categories),
             )
@@ -208,16 +210,26 @@ class Evaluation(Scoring):
                 evidence.reported(name, action=action, stage=stage, reason=reason, answered=answered)
             )
         else:
-            self.guarded(name, result, triggered=False)
+            self.guarded(name, result, triggered=False, stage=cast("MeasuredStage | None", stage))
 
-    def guarded(self, name: str, result: Result, *, triggered: bool, reason: str | None = None) -> None:
-        """Record whether a guardrail fired: 1 or 0."""
+    def guarded(
+        self,
+        name: str,
+        result: Result,
+        *,
+        triggered: bool,
+        reason: str | None = None,
+        stage: MeasuredStage | None = None,
+    ) -> None:
+        """Record whether a guardrail fired, 1 or 0, and what it looked at."""
         key = name + result._suffix
         if key in self.measurements and self.measurements[key].source != "guardrail":
             key = f"guardrail.{key}"  # a judge has scored something of that name
-        if triggered or key not in self.measurements:
+        before = self.measurements.get(key)
+        if triggered or before is None:
+            looked = stage or (before.stage if before is not None else None)
             self.measurements[key] = Measurement(
-                value=float(triggered), reason=reason or None, source="guardrail", kind="rate"
+                value=float(triggered), reason=reason or None, source="guardrail", kind="rate", stage=looked
             )
 
     @contextlib.contextmanager

@@ -35,6 +35,7 @@ class Trigger:
         stage: what was guarded; ``generation`` is the model's own refusal.
         action: what was done about it.
         categories: what for, in the provider's words.
+        score: 0..1, where it says how sure it is.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Trigger:
     action: TriggerAction = "blocked"
     reason: str = ""
     categories: tuple[str, ...] = ()
+    score: float | None = None
 
 
 def in_order(triggers: Iterable[Trigger]) -> list[Trigger]:

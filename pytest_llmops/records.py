@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import math
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import Field
 from pydantic_core import PydanticSerializationError
 
 from pytest_llmops.exchange import Role
+from pytest_llmops.record_base import Finite, Record
 from pytest_llmops.registry import Direction, MetricKind
+from pytest_llmops.safety_record import GuardrailUse, SafetySummary
 
 SCHEMA_VERSION = 1
 
@@ -20,21 +22,6 @@ VerdictWord = Literal["regressed", "improved", "no_regression", "inconclusive", 
 MeasurementStatus = Literal["ok", "unscored", "error"]
 MeasurementSource = Literal["builtin", "judge", "guardrail", "library", "recorded"]
 MeasuredStage = Literal["input", "generation", "output", "both"]
-
-
-def _finite(value: float) -> float:
-    if not math.isfinite(value):
-        raise ValueError("must be a finite number; use status 'unscored' or 'error' where there is none")
-    return value
-
-
-Finite = Annotated[float, AfterValidator(_finite)]
-
-
-class Record(BaseModel):
-    """Base of all records: unknown fields are kept out, names as in docs/run-record.schema.json."""
-
-    model_config = ConfigDict(extra="ignore", populate_by_name=True)
 
 
 class ToolCall(Record):
@@ -125,23 +112,6 @@ class StepUse(Record):
     duration_s: Finite | None = None
     error: str | None = None
     exceeded: list[str] = Field(default_factory=list)
-
-
-class GuardrailUse(Record):
-    """A guardrail that fired, by evidence (docs/evidence.md).
-
-    Args:
-        source: what shows it: exception, http, framework, reported, builtin or judge.
-        stage: input, generation or output.
-        action: blocked, rewritten, anonymised, detected or failed_closed.
-    """
-
-    name: str
-    source: str
-    stage: str
-    action: str
-    reason: str | None = None
-    categories: list[str] = Field(default_factory=list)
 
 
 class CassetteUse(Record):
@@ -447,6 +417,8 @@ class RunRecord(Record):
     cost_by_tag: dict[str, Finite] = Field(default_factory=dict)
     """USD of the calls, judges' included, of the tests with a tag; calls of unknown price are left out."""
     comparison: Comparison | None = None
+    safety: SafetySummary | None = None
+    """None where nothing in the run is about safety."""
     ab: list[ArmsComparison] = Field(default_factory=list)
 
 

@@ -81,6 +81,31 @@ class JudgeSettings:
     require_calibration: tuple[str, ...] | Literal[True] = ()
 
 
+SAFETY_LIMITS = ("unsafe_input_rate", "unsafe_output_rate", "high_risk")
+
+
+@dataclass(frozen=True, slots=True)
+class SafetySettings:
+    """``[tool.pytest-llmops.safety]``: what the safety section marks (docs/safety.md).
+
+    Args:
+        unsafe_input_rate: largest share of inputs that may be unsafe; `unsafe_output_rate` of outputs.
+        high_risk: a score from which an answer that was let through is at high risk, 0 safe to 1 dangerous.
+        unsafe_score: a score from which a text counts as unsafe.
+        fail: those of the three limits that fail the run; True: all of them.
+    """
+
+    unsafe_input_rate: float = 0.1
+    unsafe_output_rate: float = 0.05
+    high_risk: float = 0.8
+    unsafe_score: float = 0.5
+    fail: tuple[str, ...] | bool = False
+
+    def fails(self, limit: str) -> bool:
+        """Whether a limit that is exceeded fails the run."""
+        return self.fail if isinstance(self.fail, bool) else limit in self.fail
+
+
 @dataclass(frozen=True, slots=True)
 class ProjectSettings:
     """``[tool.pytest-llmops]`` of pyproject.toml.
@@ -112,6 +137,7 @@ class ProjectSettings:
     prompts: Path | None = None
     languages: tuple[str, ...] = ()
     guardrails: tuple[str, ...] = ()
+    safety: SafetySettings = field(default_factory=SafetySettings)
 
 
 def load_project(path: Path | None) -> ProjectSettings:
@@ -157,6 +183,8 @@ def _project(table: object, where: str) -> ProjectSettings:
             values[key] = {k: _metric(v, f"{inner[:-1]}.{k}]") for k, v in _mapping(value, inner).items()}
         elif key == "judge":
             values[key] = _judge(value, inner)
+        elif key == "safety":
+            values[key] = _safety(value, inner)
         elif key == "prompts":
             values[key] = Path(_typed(value, str, f"{where} prompts"))
         elif key == "min_cases":
@@ -195,6 +223,22 @@ def _metric(value: object, where: str) -> MetricSettings:
             raise SettingsError(f"{where} scale: expected [lowest, highest], for example [1, 10].")
         entries["scale"] = (scale[0], scale[1])
     return MetricSettings(**entries)
+
+
+def _safety(value: object, where: str) -> SafetySettings:
+    entries = dict(_table(value, where, allowed=SafetySettings))
+    for key in entries.keys() - {"fail"}:
+        entries[key] = _not_negative(entries[key], f"{where} {key}")
+        if entries[key] > 1:
+            raise SettingsError(f"{where} {key}: {value[key]} is not between 0 and 1.")  # type: ignore[index]
+    fail = entries.get("fail", False)
+    if not isinstance(fail, bool):
+        names = tuple(_typed(name, str, f"{where} fail") for name in _typed(fail, list, f"{where} fail"))
+        for name in names:
+            if name not in SAFETY_LIMITS:
+                raise SettingsError(f"{where} fail: unknown limit {name!r}.{did_you_mean(name, SAFETY_LIMITS)}")
+        entries["fail"] = names
+    return SafetySettings(**entries)
 
 
 _PANEL_KEYS = ("model", "base_url", "timeout", "jury", "repeats", "method")
