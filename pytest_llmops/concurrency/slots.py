@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from threading import Condition
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from pytest_llmops.cassettes.transfer import Transfer
@@ -31,7 +32,8 @@ class Slots:
         self.maximum = maximum
         self._limit = float(maximum)
         self._changed = changed
-        self._paused_until = 0.0
+        self._paused_until: dict[str, float] = {}
+        """By host: a judge's provider goes on answering while the application's asks for a pause."""
         self._shrunk_at = 0.0
         self._growing_from = 0.0
         self.throttled = 0
@@ -42,12 +44,14 @@ class Slots:
         return max(1, int(self._limit))
 
     def pause(self) -> float:
-        """Seconds until the next body may start; 0 where it may at once."""
-        return max(0.0, self._paused_until - time.monotonic())
+        """Seconds until the next body may start, whichever provider it will ask; 0 where it may at once."""
+        return max(0.0, max(self._paused_until.values(), default=0.0) - time.monotonic())
 
     def begins(self, transfer: Transfer) -> float:
         """A request waits for the end of the pause its provider asked for."""
-        return self.pause() if transfer.request.route is not None else 0.0
+        if transfer.request.route is None:
+            return 0.0
+        return max(0.0, self._paused_until.get(_host(transfer), 0.0) - time.monotonic())
 
     def completed(self, transfer: Transfer) -> None:
         """A provider has answered."""
@@ -56,22 +60,26 @@ class Slots:
             return
         with self._changed:
             if status == 429:
-                self._shrink(now, retry_after(transfer.headers))
+                self._shrink(now, _host(transfer), retry_after(transfer.headers))
             elif status >= 500:
                 self._growing_from = now + _GROWTH_PAUSE_S
             elif status < 400 and now >= self._growing_from and self._limit < self.maximum:
                 self._limit = min(float(self.maximum), self._limit + 1 / self._limit)
             self._changed.notify_all()
 
-    def _shrink(self, now: float, pause: float | None) -> None:
+    def _shrink(self, now: float, host: str, pause: float | None) -> None:
         self.throttled += 1
-        wait = _PAUSE_S if pause is None else min(pause, LONGEST_PAUSE_S)
-        self._paused_until = max(self._paused_until, now + wait)
+        until = now + (_PAUSE_S if pause is None else min(pause, LONGEST_PAUSE_S))
+        self._paused_until[host] = max(self._paused_until.get(host, 0.0), until)
         # Requests that were under way together are refused together: one step, not one for each.
         if now >= self._shrunk_at + _CALM_S:
             self._limit = max(1.0, self._limit * SHRINK)
             self._shrunk_at = now
-        self._growing_from = self._paused_until
+        self._growing_from = max(self._paused_until.values())
+
+
+def _host(transfer: Transfer) -> str:
+    return urlsplit(transfer.request.url).netloc
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -17,6 +17,7 @@ from pytest_llmops.concurrency.slots import LONGEST_PAUSE_S, Slots, retry_after
 @dataclass
 class Request:
     route: object | None = field(default_factory=object)
+    url: str = "https://api.openai.com/v1/chat/completions"
 
 
 @dataclass
@@ -64,6 +65,14 @@ def test_429_takes_a_fifth_of_the_slots_and_pauses(clock: Any) -> None:
     assert (subject.limit, subject.pause()) == (25, 7)
     clock.now += 7
     assert subject.pause() == 0
+
+
+def test_the_pause_of_one_provider_holds_up_no_request_to_another(clock: Any) -> None:
+    subject = slots()
+    see(subject, Answer(429, {"retry-after": "7"}))
+    other = Answer(None, request=Request(url="https://api.anthropic.com/v1/messages"))
+    assert subject.begins(Answer(None)) == 7  # type: ignore[arg-type]
+    assert subject.begins(other) == 0  # type: ignore[arg-type]
 
 
 def test_requests_refused_together_take_slots_once(clock: Any) -> None:
