@@ -38,6 +38,12 @@ def current() -> Tape | None:
     return nested[-1] if nested else tape
 
 
+def offline() -> bool:
+    """Whether a tape is in force that lets no LLM call leave the machine."""
+    tape = current()
+    return tape is not None and tape.offline
+
+
 def own() -> Tape | None:
     """The tape that was activated in this context."""
     return _current.get()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Required, TypedDict, Unpack, cast
 
 from pytest_llmops.cassettes import scope
 from pytest_llmops.checks import judge_prompt
-from pytest_llmops.checks.judge_client import Client, parse_model
+from pytest_llmops.checks.judge_client import Client
+from pytest_llmops.checks.judge_models import DEFAULT_JUDGE as DEFAULT_JUDGE
+from pytest_llmops.checks.judge_models import parse_model
 from pytest_llmops.checks.judge_prompt import Prompt
 from pytest_llmops.checks.judge_verdict import parse, shortened, verbatim
 from pytest_llmops.checks.question import Answer, JudgeFunction, Question, as_judge, short_hash
@@ -17,7 +19,23 @@ from pytest_llmops.checks.rubrics import Rubric, resolve
 from pytest_llmops.checks.score import Score
 from pytest_llmops.errors import SettingsError
 
-DEFAULT_JUDGE = "anthropic:claude-sonnet-5-5"
+
+class Judged(TypedDict, total=False):
+    """What is judged.
+
+    Args:
+        text: what is judged.
+        input: what it answers: a text, messages, or anything JSON can hold.
+        expected: what it should have said.
+        context: texts it may draw on.
+        repeat: the number of the sample; each is a call and a recording of its own.
+    """
+
+    text: Required[str]
+    input: object
+    expected: object
+    context: Sequence[str]
+    repeat: int
 
 
 class Judge:
@@ -70,25 +88,12 @@ class Judge:
         """Short hash of what a score by this criterion means: judge model, rubric, scale, prompt's version."""
         return self._definition(resolve(criterion, root=self.root))
 
-    def score(
-        self,
-        criterion: object,
-        *,
-        text: str,
-        input: object = None,
-        expected: object = None,
-        context: Sequence[str] = (),
-        repeat: int = 0,
-    ) -> Score:
+    def score(self, criterion: object, **what: Unpack[Judged]) -> Score:
         """Score a text.
 
         Args:
             criterion: a built-in rubric's name, a sentence, a `Rubric`, or a rubric file's path.
-            text: what is judged.
-            input: what it answers: a text, messages, or anything JSON can hold.
-            expected: what it should have said.
-            context: texts it may draw on.
-            repeat: the number of the sample; each is a call and a recording of its own.
+            what: ``text``, and where there are any ``input``, ``expected``, ``context`` and ``repeat`` (`Judged`).
 
         Raises:
             JudgeError: the judge failed, refused, or handed in no verdict on the scale.
@@ -96,21 +101,39 @@ class Judge:
             CassetteMiss: there is no recording, and the record mode forbids a call.
         """
         __tracebackhide__ = True
-        return self.settle(_Scoring(self, criterion, text, input, expected, context, repeat))
+        return self.settle(self.question(criterion, **what))
 
-    async def ascore(
-        self,
-        criterion: object,
-        *,
-        text: str,
-        input: object = None,
-        expected: object = None,
-        context: Sequence[str] = (),
-        repeat: int = 0,
-    ) -> Score:
+    async def ascore(self, criterion: object, **what: Unpack[Judged]) -> Score:
         """`score` without blocking the running loop."""
         __tracebackhide__ = True
-        return await self.asettle(_Scoring(self, criterion, text, input, expected, context, repeat))
+        return await self.asettle(self.question(criterion, **what))
+
+    def question(self, criterion: object, **what: Unpack[Judged]) -> Question[Score]:
+        """What `score` asks.
+
+        Raises:
+            SettingsError: no such rubric, or it needs something that is missing.
+        """
+        __tracebackhide__ = True
+        return _Scoring(self, criterion, **what)
+
+    def of(self, criterion: object) -> Judge:
+        """Itself: who judges by a criterion."""
+        return self
+
+    def poll(self, question: Callable[[Judge, int], Question[Answer]]) -> list[Answer]:
+        """What each judge says, each sample of it: of a single judge one answer.
+
+        Args:
+            question: (judge, number of the sample) to what it is asked.
+        """
+        __tracebackhide__ = True
+        return [self.settle(question(self, 0))]
+
+    async def apoll(self, question: Callable[[Judge, int], Question[Answer]]) -> list[Answer]:
+        """`poll` without blocking the running loop."""
+        __tracebackhide__ = True
+        return [await self.asettle(question(self, 0))]
 
     def settle(self, question: Question[Answer]) -> Answer:
         """Ask one question, and read the answer.
@@ -128,12 +151,11 @@ class Judge:
                     answer.close()
                 raise SettingsError(f"{self.model} is async: use `await ajudge(…)` with it.")
             return question.scored(answer)
-        tape = scope.current()
         with as_judge(question.key):
-            exchange = question.recalled(tape)
-            if exchange is None:
-                with question.failing():
-                    exchange = self._ask.ask(question.prompt(), taped=tape is not None)
+            if (recorded := question.recorded(hosts=self.hosts)) is not None:
+                return recorded
+            with question.failing():
+                exchange = self._ask.ask(question.prompt(), taped=scope.current() is not None)
         return question.read(exchange, hosts=self.hosts)
 
     async def asettle(self, question: Question[Answer]) -> Answer:
@@ -146,12 +168,11 @@ class Judge:
                     with question.failing():
                         answer = await answer
             return question.scored(answer)
-        tape = scope.current()
         with as_judge(question.key):
-            exchange = question.recalled(tape)
-            if exchange is None:
-                with question.failing():
-                    exchange = await self._ask.aask(question.prompt(), taped=tape is not None)
+            if (recorded := question.recorded(hosts=self.hosts)) is not None:
+                return recorded
+            with question.failing():
+                exchange = await self._ask.aask(question.prompt(), taped=scope.current() is not None)
         return question.read(exchange, hosts=self.hosts)
 
     def _definition(self, rubric: Rubric) -> str:
@@ -165,11 +186,12 @@ class _Scoring(Question[Score]):
         self,
         judge: Judge,
         criterion: object,
+        *,
         text: str,
-        input: object,
-        expected: object,
-        context: Sequence[str],
-        repeat: int,
+        input: object = None,
+        expected: object = None,
+        context: Sequence[str] = (),
+        repeat: int = 0,
     ) -> None:
         __tracebackhide__ = True
         self.rubric = resolve(criterion, root=judge.root)

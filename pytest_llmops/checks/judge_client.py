@@ -11,13 +11,13 @@ import os
 import random
 import re
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_llmops.cassettes import scope
+from pytest_llmops.checks.judge_models import ANTHROPIC, PROVIDERS, address, lacking
 from pytest_llmops.checks.judge_prompt import Prompt
 from pytest_llmops.checks.judge_verdict import VERDICT_TOOL
-from pytest_llmops.errors import SettingsError, did_you_mean
 from pytest_llmops.exchange import Exchange
 
 MAX_RETRIES = 2
@@ -39,43 +39,12 @@ class CallFailed(Exception):
     Args:
         why: what happened, for the message.
         status: HTTP's, where there was an answer.
+        nothing_sent: it could not even be tried.
     """
 
-    def __init__(self, why: str, *, status: int | None = None) -> None:
+    def __init__(self, why: str, *, status: int | None = None, nothing_sent: bool = False) -> None:
         super().__init__(why)
-        self.why, self.status = why, status
-
-
-@dataclass(frozen=True, slots=True)
-class Provider:
-    """Where an OpenAI-compatible provider listens.
-
-    Args:
-        url: base URL; empty where there is no default.
-        key: environment variable of its API key.
-        url_from: environment variable that gives another base URL.
-        keyless: it answers without a key.
-    """
-
-    url: str
-    key: str
-    url_from: str = ""
-    keyless: bool = False
-
-
-PROVIDERS: Mapping[str, Provider] = {
-    "openai": Provider("https://api.openai.com/v1", "OPENAI_API_KEY", "OPENAI_BASE_URL"),
-    "openai_compatible": Provider("", "OPENAI_API_KEY", "OPENAI_BASE_URL", keyless=True),
-    "groq": Provider("https://api.groq.com/openai/v1", "GROQ_API_KEY"),
-    "mistral": Provider("https://api.mistral.ai/v1", "MISTRAL_API_KEY"),
-    "ollama": Provider("http://localhost:11434/v1", "OLLAMA_API_KEY", keyless=True),
-    "openrouter": Provider("https://openrouter.ai/api/v1", "OPENROUTER_API_KEY", "OPENROUTER_BASE_URL"),
-    "deepseek": Provider("https://api.deepseek.com/v1", "DEEPSEEK_API_KEY"),
-    "xai": Provider("https://api.x.ai/v1", "XAI_API_KEY"),
-    "together": Provider("https://api.together.xyz/v1", "TOGETHER_API_KEY"),
-    "google": Provider("https://generativelanguage.googleapis.com/v1beta/openai", "GEMINI_API_KEY"),
-}
-KNOWN = ("anthropic", "litellm", *PROVIDERS)
+        self.why, self.status, self.nothing_sent = why, status, nothing_sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +52,7 @@ class Client:
     """One judge model behind HTTP.
 
     Args:
-        provider: one of `KNOWN`.
+        provider: one of `judge_models.KNOWN`.
         base_url: over the environment's and the provider's own.
         timeout_s: for each attempt.
     """
@@ -98,7 +67,8 @@ class Client:
 
         Args:
             prompt: what to ask.
-            taped: a cassette is in force, and decides itself whether anything leaves the machine.
+            taped: a cassette is in force, and decides itself whether anything leaves the machine; where nothing
+                does, no key is needed.
 
         Raises:
             CallFailed: no usable answer after retries.
@@ -157,9 +127,13 @@ class Client:
 
     def _anthropic_options(self, taped: bool) -> dict[str, Any]:
         options: dict[str, Any] = {"timeout": self.timeout_s, "max_retries": MAX_RETRIES}
-        if self.base_url:
-            options["base_url"] = self.base_url
-        if taped and not (os.environ.get("ANTHROPIC_API_KEY") or os.environ.get("ANTHROPIC_AUTH_TOKEN")):
+        if self.base_url or os.environ.get(ANTHROPIC.url_from):
+            options["base_url"] = address(self.provider, self.base_url)
+        if (
+            taped
+            and scope.offline()
+            and not (os.environ.get("ANTHROPIC_API_KEY") or os.environ.get("ANTHROPIC_AUTH_TOKEN"))
+        ):
             options["api_key"] = "unset"
         return options
 
@@ -208,37 +182,14 @@ class Client:
         return _answered(response)
 
     def _address(self, path: str, taped: bool) -> tuple[str, dict[str, str]]:
+        missing = None if taped and scope.offline() else lacking(f"{self.provider}:{self.model}", self.base_url)
+        if missing is not None:
+            raise CallFailed(missing, nothing_sent=True)
         row = PROVIDERS[self.provider]
-        base = self.base_url or (os.environ.get(row.url_from) if row.url_from else None) or row.url
-        if not base:
-            raise SettingsError(
-                f"judge {self.provider}:{self.model}: no base URL; set {row.url_from}, for example to "
-                "http://localhost:8000/v1."
-            )
         key = os.environ.get(row.key)
-        if not key and not row.keyless and not taped:
-            raise CallFailed(f"{row.key} is not set")
         headers = {"authorization": f"Bearer {key or 'unset'}"} if key or not row.keyless else {}
-        return base.rstrip("/") + path, headers
-
-
-def parse_model(model: str) -> tuple[str, str]:
-    """``provider:model`` in two; a provider's model may hold colons (``ollama:qwen3:8b``).
-
-    Raises:
-        SettingsError: no such provider, or no model.
-    """
-    provider, _, name = model.partition(":")
-    if not name or not provider:
-        raise SettingsError(
-            f"judge model {model!r}: expected provider:model, for example 'anthropic:claude-sonnet-5-5'."
-        )
-    if provider not in KNOWN:
-        raise SettingsError(
-            f"judge model {model!r}: unknown provider {provider!r}.{did_you_mean(provider, KNOWN)} "
-            "Any host that speaks OpenAI's chat completions is 'openai_compatible' with OPENAI_BASE_URL."
-        )
-    return provider, name
+        # Where no base URL is known, a cassette that lets nothing out still says what it misses.
+        return (address(self.provider, self.base_url) or "http://judge.invalid/v1") + path, headers
 
 
 # -- requests -----------------------------------------------------------------------------------------------------
@@ -334,7 +285,7 @@ def _anthropic_failure(error: Exception, timeout_s: float) -> CallFailed:
     if isinstance(error, anthropic.APIConnectionError):
         return CallFailed(f"the connection failed: {error.__cause__ or error}")
     if isinstance(error, TypeError) and "authentication" in str(error):  # the SDK's way to miss a key
-        return CallFailed("ANTHROPIC_API_KEY is not set")
+        return CallFailed("ANTHROPIC_API_KEY is not set", nothing_sent=True)
     return CallFailed(f"{type(error).__name__}: {error}")
 
 

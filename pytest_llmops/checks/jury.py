@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import statistics
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any, get_args
 
-from pytest_llmops.checks.judge import DEFAULT_JUDGE, Judge
-from pytest_llmops.checks.question import short_hash
+from pytest_llmops.checks.judge import Judge
+from pytest_llmops.checks.judge_models import DEFAULT_JUDGE
+from pytest_llmops.checks.question import Answer, Question, short_hash
 from pytest_llmops.checks.rubrics import resolve
 from pytest_llmops.checks.score import Score
 from pytest_llmops.errors import SettingsError, did_you_mean
@@ -59,6 +60,10 @@ class Jury:
         rubric = resolve(criterion, root=self.root)
         return short_hash([[judge.definition(rubric) for judge in self.judges], self.repeats, self.method], 6)
 
+    def of(self, criterion: object) -> Jury:
+        """Itself: who judges by a criterion."""
+        return self
+
     def score(self, criterion: object, **what: Any) -> Score:
         """Score a text, as `Judge.score`; the score carries its ``votes`` and their ``disagreement``.
 
@@ -67,19 +72,37 @@ class Jury:
         """
         __tracebackhide__ = True
         rubric = resolve(criterion, root=self.root)
-        votes = [judge.score(rubric, repeat=i, **what) for judge in self.judges for i in range(self.repeats)]
+        votes = self.poll(lambda judge, i: judge.question(rubric, repeat=i, **what))
         return self._together(votes, self.definition(rubric))
 
     async def ascore(self, criterion: object, **what: Any) -> Score:
         """`score`, all members asked at once."""
         __tracebackhide__ = True
         rubric = resolve(criterion, root=self.root)
-        asked = [judge.ascore(rubric, repeat=i, **what) for judge in self.judges for i in range(self.repeats)]
+        votes = await self.apoll(lambda judge, i: judge.question(rubric, repeat=i, **what))
+        return self._together(votes, self.definition(rubric))
+
+    def poll(self, question: Callable[[Judge, int], Question[Answer]]) -> list[Answer]:
+        """What each member says, in each of its samples.
+
+        Args:
+            question: (judge, number of the sample) to what it is asked.
+
+        Raises:
+            JudgeError: a member failed. No vote is ever left out.
+        """
+        __tracebackhide__ = True
+        return [judge.settle(question(judge, i)) for judge in self.judges for i in range(self.repeats)]
+
+    async def apoll(self, question: Callable[[Judge, int], Question[Answer]]) -> list[Answer]:
+        """`poll`, all members asked at once."""
+        __tracebackhide__ = True
+        asked = [judge.asettle(question(judge, i)) for judge in self.judges for i in range(self.repeats)]
         answers = await asyncio.gather(*asked, return_exceptions=True)
         failed = [answer for answer in answers if isinstance(answer, BaseException)]
         if failed:  # raised only once all are done: none goes on in the background after its test
             raise failed[0]
-        return self._together([answer for answer in answers if isinstance(answer, Score)], self.definition(rubric))
+        return [answer for answer in answers if not isinstance(answer, BaseException)]
 
     def _together(self, votes: list[Score], definition: str) -> Score:
         first = votes[0]

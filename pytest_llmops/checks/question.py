@@ -11,7 +11,6 @@ from typing import Any, Generic, TypeVar
 
 from pytest_llmops import providers
 from pytest_llmops.cassettes import scope
-from pytest_llmops.cassettes.tape import Tape
 from pytest_llmops.checks.judge_client import CallFailed
 from pytest_llmops.checks.judge_prompt import Prompt
 from pytest_llmops.checks.judge_verdict import NoVerdict, answer_of, shortened
@@ -50,9 +49,27 @@ class Question(ABC, Generic[Answer]):
             NoVerdict: it is not what was asked for.
         """
 
-    def recalled(self, tape: Tape | None) -> Exchange | None:
-        """The recorded exchange."""
-        return tape.recall(self.key, capture=scope.current_capture(tape)) if tape is not None else None
+    def recorded(self, *, hosts: Mapping[str, str]) -> Answer | None:
+        """The answer on the cassette in force; None where it is to be asked for.
+
+        Raises:
+            JudgeError: what is recorded is no answer, and no other can be asked for.
+        """
+        __tracebackhide__ = True
+        tape = scope.current()
+        if tape is None:
+            return None
+        exchange = tape.recall(self.key, capture=scope.current_capture(tape))
+        if exchange is None:
+            return None
+        try:
+            return self.read(exchange, hosts=hosts)
+        except JudgeError:
+            # Asked again in this run it would say the same; what an earlier run recorded need not be paid for twice
+            # in all else, so a mode that may record puts only this question again.
+            if not exchange.replayed or not tape.forget(self.key):
+                raise
+        return None
 
     def called(self, function: JudgeFunction) -> object:
         """What a function in a judge's place answers."""
@@ -98,7 +115,7 @@ class Question(ABC, Generic[Answer]):
         lines = [f"judge {self.model} gave no verdict on {shortened(self.name)!r}: {why}"]
         if came:
             lines.append(f"  it answered: {came}")
-        lines.append(f"  {hint or 'ask anew with --llm-record=all, or take another judge with --llm-judge=MODEL'}")
+        lines.append(f"  {hint or _another_answer()}")
         return JudgeError("\n".join(lines))
 
 
@@ -120,9 +137,18 @@ def as_judge(key: str | None = None) -> Iterator[None]:
         current_role.reset(role)
 
 
+def _another_answer() -> str:
+    """How to have a judge asked again whose answer is on the cassette; the application's calls are replayed."""
+    tape = scope.current()
+    command = tape.command if tape is not None and tape.mode != "live" and tape.command else "--llm-record=refresh"
+    return f"ask this judge again, and only it: {command}; or take another with --llm-judge=MODEL"
+
+
 def _hint(error: CallFailed) -> str:
-    if error.status in (401, 403) or "is not set" in error.why:
+    if error.status in (401, 403):
         return "set the provider's API key, or replay from cassettes with --llm-record=none"
+    if error.nothing_sent:
+        return "nothing was sent to it; what is on cassettes replays without (--llm-record=none)"
     if error.status == 404:
         return "check the judge's model name: --llm-judge=provider:model"
     return "ask again with --llm-record=refresh, or take another judge with --llm-judge=MODEL"

@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from pytest_llmops.checks import judge_prompt
 from pytest_llmops.checks.builtin_rubrics import BUILTIN
-from pytest_llmops.checks.judge import DEFAULT_JUDGE, Judge
+from pytest_llmops.checks.judge import Judge
+from pytest_llmops.checks.judge_models import DEFAULT_JUDGE
 from pytest_llmops.checks.judge_prompt import PROMPT_VERSION, Prompt
 from pytest_llmops.checks.judge_verdict import shortened, validated
 from pytest_llmops.checks.question import Question, short_hash

@@ -6,7 +6,7 @@ import os
 import re
 from typing import Any
 
-from pytest_llmops.checks.judge_client import KNOWN, PROVIDERS
+from pytest_llmops.checks.judge_models import KNOWN, PROVIDERS
 from pytest_llmops.errors import PromptError, did_you_mean
 from pytest_llmops.prompts.model import Prompt, RenderedPrompt
 

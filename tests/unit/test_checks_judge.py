@@ -286,6 +286,25 @@ def test_a_dead_host_is_an_error(host, impatient, model, how):
 
 
 @pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("localhost:8000/v1", "is no URL"),
+        ("http://", "is no URL"),
+        ("http://host:port/v1", "is no URL"),
+        ("http://localhost:8000/v1/chat/completions/", "leave out /chat/completions"),
+    ],
+)
+@both_ways
+def test_a_base_url_that_is_none_names_its_variable(host, monkeypatch, how, url, message):
+    monkeypatch.setenv("OPENAI_BASE_URL", url)
+    with pytest.raises(SettingsError, match=f"OPENAI_BASE_URL '.*{message}"):
+        ask(how, Judge(OPENAI))
+    with pytest.raises(SettingsError, match=f"base_url '.*{message}"):
+        ask(how, Judge(ANTHROPIC, base_url=url))
+    assert host.requests == []
+
+
+@pytest.mark.parametrize(
     ("model", "message"),
     [
         ("claude-sonnet-5-5", "expected provider:model"),
@@ -301,7 +320,7 @@ def test_an_unknown_judge_is_refused_at_once(model, message):
 
 def test_a_compatible_host_must_be_told(monkeypatch):
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
-    with pytest.raises(SettingsError, match="set OPENAI_BASE_URL"):
+    with pytest.raises(JudgeError, match=r"set OPENAI_BASE_URL(.|\n)*nothing was sent"):
         ask("sync", Judge("openai_compatible:qwen"))
 
 

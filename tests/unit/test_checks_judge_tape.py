@@ -154,6 +154,45 @@ def test_nonsense_replays_as_the_same_error(host, taped):
     assert len(host.requests) == 1
 
 
+@every_way
+@pytest.mark.parametrize("mode", ["refresh", "new_episodes"])
+def test_nonsense_that_was_recorded_is_asked_anew_and_nothing_else_is(host, taped, mode, model, how):
+    host.script(Reply(json.dumps({**VERDICT, "level": 11}), tool_calls=[ToolCall("submit_verdict", {"level": 11})]))
+    with taped("once", passed=False), pytest.raises(JudgeError, match="only it: pytest --llm-record=refresh"):
+        ask(how, model)
+    host.script(BOTH)
+    with taped("once"), pytest.raises(JudgeError, match="no verdict"):  # the cassette is there: nothing is sent
+        ask(how, model)
+    assert len(host.requests) == 1
+    with taped(mode) as tape:
+        assert ask(how, model) == 0.75
+        assert [call.live for call in tape.finished()] == [True]
+    with taped("none") as tape:
+        assert ask(how, model) == 0.75
+        assert len(tape.finished()) == 1
+    assert len(host.requests) == 2
+
+
+def test_nonsense_is_not_asked_for_twice_in_one_run(host, taped):
+    host.script('{"level": 11, "reason": "Wow."}')
+    with taped("refresh", passed=False):
+        for _ in range(2):
+            with pytest.raises(JudgeError, match="level 11"):
+                ask("sync", OPENAI)
+    assert len(host.requests) == 1
+
+
+@every_way
+def test_a_missing_key_is_told_before_anything_is_sent(host, taped, monkeypatch, tmp_path, model, how):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for key in KEYS:
+        monkeypatch.delenv(key)
+    for mode in ("once", "refresh", "all", "live"):
+        with taped(mode, passed=False), pytest.raises(JudgeError, match=r"_API_KEY is not set\n  nothing was sent"):
+            ask(how, model)
+    assert host.requests == []
+
+
 def test_an_application_s_own_calls_stay_its_own(host, taped):
     import openai
 
