@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_llmops.errors import LlmopsError
 
@@ -276,12 +276,14 @@ def _init(arguments: argparse.Namespace) -> int:
 
 
 def _compare(arguments: argparse.Namespace) -> int:
-    from pytest_llmops import baseline, compare
+    from pytest_llmops import baseline, compare, safety
     from pytest_llmops.checks import calibration
+    from pytest_llmops.reports import safety as safety_report
     from pytest_llmops.reports import terminal
 
     stored, run = baseline.load(arguments.baseline), baseline.load_run(arguments.record)
     project = _project()
+    run.safety = safety.summarize(run.tests, project.safety)
     policy = compare.Policy(
         alpha=arguments.alpha,
         inconclusive=arguments.inconclusive,
@@ -293,9 +295,14 @@ def _compare(arguments: argparse.Namespace) -> int:
     if arguments.json:
         _print(comparison.model_dump_json(indent=2))
     else:
-        for line in terminal.render(comparison, run, width=_width(), color=sys.stdout.isatty(), policy=policy):
+        how: dict[str, Any] = {"width": _width(), "color": sys.stdout.isatty()}
+        lines = terminal.render(comparison, run, policy=policy, **how)
+        if run.safety is not None:
+            lines += safety_report.render(run.safety, settings=project.safety, **how)
+        for line in lines:
             _print(line)
-    return 1 if compare.failures(comparison, policy) else 0
+    unsafe = any(safety_report.failures(run, project.safety))
+    return 1 if unsafe or compare.failures(comparison, policy) else 0
 
 
 def _compared(file: Path, stored: Baseline, run: RunRecord, policy: Policy, accept: Path | None) -> Comparison:
@@ -346,7 +353,10 @@ def _merge_runs(arguments: argparse.Namespace) -> int:
     from pytest_llmops import baseline, compare
 
     shards = [(str(path), baseline.load_run(path)) for path in arguments.records]
-    run = compare.merge(shards, settings=_project().metrics, allow_deselected=arguments.allow_deselected)
+    project = _project()
+    run = compare.merge(
+        shards, settings=project.metrics, limits=project.safety, allow_deselected=arguments.allow_deselected
+    )
     baseline.save_run(arguments.output, run)
     cases = len({test.case for test in run.tests})
     _print(f"wrote {arguments.output}: {cases} cases, {len(run.tests)} tests of {len(shards)} records")

@@ -160,7 +160,22 @@ class Controller:
                     self._gate.decide(run, answers)
                 except LlmopsError as error:
                     self._fail("llm-baseline::error", str(error), ("", None, "llm-baseline"))
+        self._tell_safety(run, settings)
         self._write(run, settings, answers)
+
+    def _tell_safety(self, run: RunRecord, settings: Configuration) -> None:
+        from pytest_llmops import safety
+        from pytest_llmops.reports import safety as report
+
+        limits = settings.project.safety
+        run.safety = safety.summarize(run.tests, limits)
+        if run.safety is None:
+            return
+        writer = self._config.get_terminal_writer()
+        for line in report.render(run.safety, settings=limits, width=writer.fullwidth, color=writer.hasmarkup):
+            self._say(line)
+        for nodeid, message in report.failures(run, limits):
+            self._fail(nodeid, message, ("llm-safety", None, nodeid))
 
     def _write(self, run: RunRecord, settings: Configuration, answers: Answers) -> None:
         from pytest_llmops import outputs

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from pytest_llmops import safety
 from pytest_llmops.compare.arms import compare_arms
 from pytest_llmops.compare.summary import cost_by_tag, fingerprint, summarize
 from pytest_llmops.errors import BaselineError
 from pytest_llmops.records import Fingerprint, RunRecord, TestRecord
-from pytest_llmops.settings import MetricSettings
+from pytest_llmops.settings import MetricSettings, SafetySettings
 
 LISTED = 5
 
@@ -17,6 +18,7 @@ def merge(
     shards: Sequence[tuple[str, RunRecord]],
     *,
     settings: Mapping[str, MetricSettings] | None = None,
+    limits: SafetySettings | None = None,
     allow_deselected: bool = False,
 ) -> RunRecord:
     """One run of its shards: metrics and fingerprint are worked out anew, comparisons are dropped.
@@ -24,6 +26,7 @@ def merge(
     Args:
         shards: each shard's name (for messages) and record.
         settings: ``[tool.pytest-llmops.metrics]``.
+        limits: ``[tool.pytest-llmops.safety]``.
         allow_deselected: cases that every shard left out were left out on purpose.
 
     Raises:
@@ -51,6 +54,7 @@ def merge(
         deselected=deselected,
         metrics=summarize(tests, settings=settings),
         cost_by_tag=cost_by_tag(tests),
+        safety=safety.summarize(tests, limits),
         ab=compare_arms(tests, settings=settings),
     )
 
