@@ -56,7 +56,7 @@ def settle(
         retest = metrics.judge([tested], policy)[0]
         found = _confirmation(retest, tested.trials)
         if found is None:
-            _say(row, f"neither confirmed nor refuted: {retest.cases} cases have fresh trials, too few to test")
+            _say(row, f"neither confirmed nor refuted: {_count(retest.cases)} with fresh trials, too few to test")
             continue
         row.confirmation = found
         _explain(row, found)
@@ -78,7 +78,7 @@ def _confirmation(retest: MetricComparison, trials: float) -> Confirmation | Non
 
 def _explain(row: MetricComparison, found: Confirmation) -> None:
     change = f"{found.delta:+.1%}" if row.relative else f"{found.delta:+.3g}"
-    count = f"{found.trials:.3g} fresh trial{'s' * (found.trials != 1)} of {found.cases} cases"
+    count = f"{found.trials:.3g} fresh trial{'s' * (found.trials != 1)} of {_count(found.cases)}"
     numbers = f"{change}, p = {found.p:.2g}"
     if found.confirmed:
         _say(row, f"confirmed by {count} ({numbers})")
@@ -89,5 +89,9 @@ def _explain(row: MetricComparison, found: Confirmation) -> None:
     _say(row, f"regressed at first (p = {first:.2g}), but {count} did not ({numbers})")
 
 
+def _count(cases: int) -> str:
+    return f"{cases} case{'s' * (cases != 1)}"
+
+
 def _say(row: MetricComparison, words: str) -> None:
-    row.reason = f"{row.reason}; {words}" if row.reason else words
+    row.reason = f"{words}; {row.reason}" if row.reason else words

@@ -47,7 +47,7 @@ def failures(comparison: Comparison, policy: Policy | None = None) -> list[Failu
     """The red lines of a comparison; none where it passes."""
     policy = policy or Policy()
     unrecorded = any(
-        one.finding == "errored" and one.fails and not one.accepted and _is_miss(one.reason or "")
+        one.finding == "errored" and one.fails and not one.accepted and is_miss(one.reason or "")
         for one in comparison.findings
     )
     found = [
@@ -76,7 +76,8 @@ def failures(comparison: Comparison, policy: Policy | None = None) -> list[Failu
     return found
 
 
-def _is_miss(reason: str) -> bool:
+def is_miss(reason: str) -> bool:
+    """Whether a test's error says that a recording is missing."""
     return "has no recording for call" in reason or "does not exist (call" in reason
 
 
@@ -86,7 +87,7 @@ def _listed(name: str, word: str, lines: list[str], comparison: Comparison) -> F
     changed = prompts.explained(comparison.prompt_changes)
     advice = _way_out(comparison, case=True)
     if name == "errored-cases":
-        unrecorded = any(_is_miss(line) for line in lines)
+        unrecorded = any(is_miss(line) for line in lines)
         advice = "Record what is missing: pytest --llm-record=refresh" if unrecorded else "Mend the error and run again"
     return Failure(name, "\n".join([count, *lines[:LISTED], *more, *changed, advice]))
 

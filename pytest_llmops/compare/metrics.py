@@ -210,9 +210,10 @@ def _remarks(tested: Tested) -> list[str]:
     if tested.drops.size < tested.cases:
         found.append(f"{tested.cases} cases in {tested.drops.size} groups")
     if tested.left_out:
-        found.append(f"{tested.left_out} cases whose tests do not gate it are left out")
+        plural = "s" * (tested.left_out != 1)
+        found.append(f"{tested.left_out} case{plural} whose test does not gate it left out")
     if tested.skipped:
-        found.append(f"{tested.skipped} values ≤ 0 left out")
+        found.append(f"{tested.skipped} value{'s' * (tested.skipped != 1)} ≤ 0 left out")
     if tested.definition.kind == "cost" and tested.result and tested.drops.any():
         import numpy as np
 

@@ -593,7 +593,7 @@ def test_where_some_tests_gate_a_metric_only_their_cases_count():
         test.gate = False
     row = compare(stored(before), now).metrics[0]
     assert (row.verdict, row.cases) == ("no_regression", 12)
-    assert "12 cases whose tests do not gate it are left out" in row.reason
+    assert "12 cases whose test does not gate it left out" in row.reason
 
 
 def test_a_second_run_in_one_test_takes_the_settings_of_its_metric():
