@@ -42,8 +42,18 @@ def secret_in_stream(entry: Interaction, patterns: Sequence[re.Pattern[str]] = (
     return ("the streamed answer", kind) if kind is not None else None
 
 
-def is_outage(transfer: Transfer) -> bool:
-    """Whether it ended in an error of the provider or the connection that asking again may cure."""
+def without_outages(kept: list[Transfer]) -> tuple[list[Transfer], int]:
+    """A failed test's exchanges without the live ones that ended in an error for good, and how many those are.
+
+    What a provider that is down answers is no recording anyone wants replayed; a test of how the application takes
+    errors passes, and keeps them.
+    """
+    answered = {t.request.key for t in kept if not _is_outage(t)}
+    lasting = [t for t in kept if t.live and _is_outage(t) and t.request.key not in answered]
+    return [t for t in kept if t not in lasting], len(lasting)
+
+
+def _is_outage(transfer: Transfer) -> bool:
     response = transfer.interaction["response"] if transfer.interaction is not None else {}
     status = response.get("status") or 0
     failure = (response.get("error") or {}).get("type")

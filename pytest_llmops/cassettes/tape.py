@@ -6,7 +6,7 @@ import itertools
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from fnmatch import fnmatch
@@ -77,6 +77,8 @@ class Tape:
         command: the command that records it anew, for messages.
         foreign: a cassette of vcrpy's, replayed where there is none of ours.
         resume: in mode ``live``, replay what the broken-off run paid for.
+        stored: what the cassette held before an attempt of this run that failed; the test is run again, so what that
+            attempt recorded does not count.
     """
 
     def __init__(
@@ -89,6 +91,7 @@ class Tape:
         command: str = "",
         foreign: Path | None = None,
         resume: bool = False,
+        stored: Sequence[Interaction] | None = None,
     ) -> None:
         self.path, self.mode, self.options, self.test, self.command = path, mode, options, test, command
         self.started = time.perf_counter()
@@ -112,12 +115,14 @@ class Tape:
         self._journal = Journal(path) if path is not None and mode != "none" else None
         self.existed = False
         if path is not None:
-            self._load(path, foreign)
+            self._load(path, foreign, stored)
+        self.before = list(self._recordings.stored)
+        """What the cassette held when the test began."""
 
-    def _load(self, path: Path, foreign: Path | None) -> None:
-        self.existed = path.is_file()
+    def _load(self, path: Path, foreign: Path | None, stored: Sequence[Interaction] | None) -> None:
+        self.existed = path.is_file() if stored is None else bool(stored)
         if self.existed and self._replays:
-            self._recordings.add(storage.load(path, hint=self.record_all))
+            self._recordings.add(storage.load(path, hint=self.record_all) if stored is None else stored)
         elif foreign is not None and not self.existed and self._replays:
             from pytest_llmops.cassettes import foreign as reader
 
@@ -400,7 +405,12 @@ class Tape:
     def _save(self, path: Path, *, passed: bool) -> None:
         kept = [t for t in self.transfers if t.kept]
         if not passed:
-            kept = self._without_outages(kept)
+            kept, outages = keeping.without_outages(kept)
+            if outages:
+                self.notes.append(
+                    f"{outages} exchange{'s' * (outages != 1)} of this failed test ended in an error of the provider "
+                    "or the connection: not recorded"
+                )
         drop = passed and self.mode in ("refresh", "all")
         unused = self._recordings.unused
         recovered = self._leftovers is not None and bool(self._leftovers.interactions)
@@ -419,21 +429,6 @@ class Tape:
             self._journal.discard()
         if self._leftovers is not None:
             self._leftovers.discard()
-
-    def _without_outages(self, kept: list[Transfer]) -> list[Transfer]:
-        """A failed test's live exchanges without those that ended in an error for good.
-
-        What a provider that is down answers is no recording anyone wants replayed; a test of how the application
-        takes errors passes, and keeps them.
-        """
-        answered = {t.request.key for t in kept if not keeping.is_outage(t)}
-        lasting = [t for t in kept if t.live and keeping.is_outage(t) and t.request.key not in answered]
-        if lasting:
-            self.notes.append(
-                f"{len(lasting)} exchange{'s' * (len(lasting) != 1)} of this failed test ended in an error of the "
-                "provider or the connection: not recorded"
-            )
-        return [t for t in kept if t not in lasting]
 
     def _write(self, path: Path, entries: list[Interaction]) -> None:
         try:

@@ -162,6 +162,36 @@ def test_a_rerun_starts_anew_and_the_last_attempt_counts(project, standin):
     assert_no_traceback(run)
 
 
+@pytest.mark.parametrize("mode", ["once", "new_episodes", "refresh"])
+def test_a_rerun_does_not_replay_the_attempt_that_failed(project, standin, mode):
+    """What the failed attempt recorded is asked anew; what was on the cassette before is replayed."""
+    write_app(project)
+    project.file(
+        "test_it.py",
+        """
+        import os
+        from app import ask
+        import pytest
+
+        @pytest.mark.llm_eval
+        def test_it(llm_eval):
+            old = llm_eval.run(ask, "old").text
+            if "ASK" in os.environ:
+                assert llm_eval.run(ask, os.environ["ASK"]).text == "third"
+        """,
+    )
+    standin.script("old", "first", "second", "third")
+    env = speaking_to(standin)
+    if mode != "once":
+        assert project.run(env=env).outcomes == {"passed": 1}
+    run = project.run("--reruns=3", f"--llm-record={mode}", env={**env, "ASK": "new"})
+    attempts, asked = (1, ["old", "new", "old", "new"]) if mode == "once" else (2, ["old", "new", "new", "new"])
+    assert run.outcomes == {"passed": 1, "rerun": attempts}, run.out
+    assert [request.json["messages"][-1]["content"] for request in standin.requests] == asked
+    assert project.run(env={**env, "ASK": "new", "CI": "1"}).outcomes == {"passed": 1}
+    assert_no_traceback(run)
+
+
 def test_repeated_tests_have_a_recording_each(project, standin):
     pytest.importorskip("pytest_repeat")
     write_app(project)
