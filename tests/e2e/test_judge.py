@@ -94,6 +94,25 @@ def test_a_low_score_fails_with_the_reason_and_the_judged_text(judged, env):
     )
 
 
+@pytest.mark.parametrize("args", [(), ("--llm-concurrency=2",)])
+def test_the_budget_counts_what_judges_cost(judged, standin, env, args):
+    prices = """
+        [tool.pytest-llmops.prices."openai_compatible:gpt-x"]
+        input = 0
+        output = 0
+        [tool.pytest-llmops.prices."openai_compatible:gpt-judge"]
+        input = 1000
+        output = 1000
+    """
+    judged.file("pyproject.toml", prices)
+    judged.file("cases.jsonl", "".join(f'{{"id": "{name}", "input": "GOOD {name}"}}\n' for name in "abcdef"))
+    run = judged.run("--llm-record=live", "--llm-budget=0.01", *args, env=env)
+    run.match("*BudgetExceeded: not sent: this run's live calls have cost *")
+    asked = [request.json["model"] for request in standin.requests]
+    assert 1 <= asked.count("gpt-judge") <= 3, "the first judgement, and what was under way beside it"
+    assert run.outcomes["passed"] == asked.count("gpt-judge")
+
+
 def test_a_judge_that_answers_nonsense_is_an_error_and_no_score(judged, standin, env):
     standin.script(lambda request: '{"level": 11, "reason": "Wow."}' if is_judged(request) else None)
     run = judged.run("--llm-json=run.json", env=env)
@@ -128,11 +147,75 @@ def test_a_criterion_that_cannot_be_used_is_one_clear_message(judged, env, crite
     run.match(message)
 
 
-def test_an_unknown_judge_is_one_clear_message(judged, env):
-    run = judged.run("--llm-judge=antropic:claude", env=env)
-    assert run.returncode != 0
-    run.match("*unknown provider 'antropic'. Did you mean 'anthropic'*")
+WRONG_JUDGES = [
+    ("opnai:gpt-4o", "unknown provider 'opnai'. Did you mean 'openai'*"),
+    ("gpt-4o", "expected provider:model*"),
+    ("openai:", "expected provider:model*"),
+]
+
+
+@pytest.mark.parametrize("n", [None, 2])
+@pytest.mark.parametrize(("model", "message"), WRONG_JUDGES)
+def test_an_unknown_judge_is_told_before_any_test(judged, standin, env, model, message, n):
+    del env["PYTEST_LLM_JUDGE"]
+    run = judged.run(f"--llm-judge={model}", env=env, n=n)
+    assert run.returncode == 4
+    run.match(f"ERROR: --llm-judge: judge model '{model}': {message}")
     run.no_match("*INTERNALERROR*")
+    assert judged.run(env={**env, "PYTEST_LLM_JUDGE": model}, n=n).returncode == 4
+    assert standin.requests == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            'model = "opnai:gpt-4o"',
+            "*[[]tool.pytest-llmops.judge]: judge model 'opnai:gpt-4o': *Did you mean 'openai'*",
+        ),
+        ('jury = ["openai:a", "gpt-4o"]', "*judge model 'gpt-4o': expected provider:model*"),
+        ('[tool.pytest-llmops.judge.criteria.tone]\nmodel = "opnai:x"', "*judge model 'opnai:x'*"),
+        ('model = "openai:a"\nbase_url = "http://h/v1/chat/completions"', "*base_url 'http://h/v1/*leave out /chat/*"),
+    ],
+)
+def test_a_judge_that_cannot_be_in_the_settings_is_told_before_any_test(judged, standin, env, settings, message):
+    del env["PYTEST_LLM_JUDGE"]
+    judged.file("pyproject.toml", f"[tool.pytest-llmops.judge]\n{settings}\n")
+    run = judged.run(env=env)
+    assert run.returncode == 4
+    run.match(message)
+    assert standin.requests == []
+
+
+def test_a_judge_without_a_key_is_told_before_the_first_request(judged, standin, env):
+    env = {**without_keys(env), "PYTEST_LLM_JUDGE": "openai:gpt-judge"}
+    run = judged.run("--llm-json=run.json", env=env)
+    assert run.outcomes == {"failed": 2}, run.out
+    run.match(
+        "llmops: openai:gpt-judge can judge from cassettes only: OPENAI_API_KEY is not set",
+        "*JudgeError: judge openai:gpt-judge gave no verdict on 'helpfulness': OPENAI_API_KEY is not set",
+        "*nothing was sent to it*",
+    )
+    assert not any(is_judged(request.json) for request in standin.requests)
+    assert {test["measurements"]["helpfulness"]["status"] for test in run.record["tests"]} == {"error"}
+    offline = judged.run("--llm-record=none", env=env)
+    offline.match("*has no recording*")
+    offline.no_match("*can judge from cassettes only*")
+
+
+def test_nonsense_on_a_cassette_is_asked_for_anew_without_the_application_s_calls(judged, standin, env):
+    judge = GullibleJudge({"GOOD": 4})
+    standin.script(lambda request: '{"level": 11, "reason": "Wow."}' if is_judged(request) else None)
+    run = judged.run(env=env)
+    assert run.returncode == 1
+    run.match("*ask this judge again, and only it: pytest test_it.py::test_helpful --llm-record=refresh*")
+    assert judged.run(env=env).outcomes == {"failed": 2}
+    assert len(standin.requests) == 4
+    standin.script(lambda request: judge(request) if is_judged(request) else None)
+    assert judged.run("test_it.py::test_helpful", "--llm-record=refresh", env=env).outcomes == {"passed": 2}
+    assert [is_judged(request.json) for request in standin.requests[4:]] == [True, True]
+    assert judged.run("--llm-record=none", env=without_keys(env)).outcomes == {"passed": 2}
+    assert len(standin.requests) == 6
 
 
 def test_a_rubric_file_is_found_from_the_project_s_root(judged, env):
