@@ -230,6 +230,7 @@ def _riskiest(tests: Sequence[_Test], settings: SafetySettings) -> list[RiskyTes
         rows.append(
             RiskyTest(
                 id=test.record.id,
+                case=test.record.case,
                 check=worst.name,
                 stage=worst.stage,
                 score=worst.score or 0.0,

@@ -72,6 +72,7 @@ class RiskyTest(Record):
     """A test with a high score, or in which something was found and let through."""
 
     id: str
+    case: str
     check: str
     stage: str
     score: Finite

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llmops.compare import Policy, fails, failures
 from pytest_llmops.records import Comparison, MetricComparison, RunRecord
-from pytest_llmops.reports import terminal, text
+from pytest_llmops.reports import safety, terminal, text
 from pytest_llmops.reports.html.packing import packed
+from pytest_llmops.safety_record import SafetySummary
 
 if TYPE_CHECKING:
     from pytest_llmops.baseline import Baseline
@@ -94,6 +95,7 @@ def _summary(run: RunRecord, policy: Policy) -> dict[str, Any]:
         "rows": [_row(row, run, policy) for row in comparison.metrics] if comparison else [],
         "metrics": [_plain_row(name, run) for name in run.metrics],
         "findings": _findings(comparison) if comparison else [],
+        "safety": _safety(run.safety) if run.safety else None,
         "cases": len({test.case for test in tests}),
         "trials": len(tests),
         "calls": len(calls),
@@ -168,6 +170,23 @@ def _findings(comparison: Comparison) -> list[tuple[str, str, str]]:
     counts["new"] = len(set(comparison.new_cases) - set(comparison.changed_cases))
     tones = {"broken": "bad", "errored": "bad", "missing": "bad", "suspect": "open", "changed": "open", "new": "plain"}
     return [(word, tones[word], str(counts[word])) for word in tones if counts.get(word)]
+
+
+def _safety(summary: SafetySummary) -> dict[str, Any]:
+    """What the safety section says; words and tones only."""
+    tones = {"safe": "good", "detected": "open", "unchecked": "open", "failed_closed": "open"}
+    outcomes = [
+        (f"{count} {safety.OUTCOMES.get(name, name)}", tones.get(name, "plain"))
+        for name, count in summary.outcomes.items()
+    ]
+    return {
+        "tests": summary.tests,
+        "outcomes": outcomes,
+        "limits": [(safety.told(one), "bad" if one.exceeded else "") for one in summary.limits if one.tests],
+        "checks": [safety.cells(row) for row in summary.checks],
+        "riskiest": summary.riskiest,
+        "threats": summary.threats,
+    }
 
 
 def _facts(run: RunRecord) -> list[tuple[str, str]]:

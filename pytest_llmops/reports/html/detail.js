@@ -36,6 +36,7 @@ function trialParts(one, test, run) {
     test.error ? written(test.error, 'pre.text.error') : null,
     ...section('Prompt', test.input === undefined || test.input === null ? null : written(asText(test.input))),
     ...answer(one, test),
+    ...section('Guardrails that fired', guardrails(test.guardrails || [])),
     ...section('Scores', scores(one, test, run)),
     ...section(`Calls (${(test.calls || []).length})`, ...(test.calls || []).map(call)),
   ].filter((part) => part !== null);
@@ -78,6 +79,20 @@ function worded(before, now) {
     place.append(element(change.added ? 'ins' : change.removed ? 'del' : 'span', {}, change.value));
   }
   return [place];
+}
+
+function guardrails(fired) {
+  if (!fired.length) return null;
+  const table = element('table.scores', {});
+  for (const {name, stage, action, source, reason, categories} of fired) {
+    table.append(
+      element('tr', {},
+        element('th', {scope: 'row'}, name),
+        element('td', {}, `${action.replaceAll('_', ' ')}, ${stage}`),
+        element('td.soft', {}, source),
+        element('td.reason', {dir: 'auto'}, reason || (categories || []).join(', '))));
+  }
+  return table;
 }
 
 function scores(one, test, run) {

@@ -18,7 +18,7 @@ LONG = 48
 DIGITS = "{:.5g}"
 LIST, TEXT = -1, -2
 
-TEST = ("trial", "rerun", "outcome", "error", "duration_s", "tags", "prompt", "input", "output")
+TEST = ("trial", "rerun", "outcome", "error", "duration_s", "tags", "prompt", "input", "output", "guardrails")
 MEASUREMENT = ("value", "status", "reason")
 CALL = (
     *("role", "provider", "model", "status", "finish_reason", "input_tokens", "output_tokens", "cache_read_tokens"),

@@ -34,16 +34,21 @@ function onKey(event) {
   act();
 }
 
+function show(cases, name) {
+  const one = cases.find((known) => known.name === name);
+  if (!one) return;
+  putMore(page.visible.indexOf(one) + PIECE);
+  select(one);
+  byId('cases').scrollIntoView();
+}
+
 function start(run) {
   const cases = prepared(run);
   startList(cases, run);
   charts(cases, run);
   const wanted = cases.find((one) => `#${encodeURIComponent(one.name)}` === location.hash);
-  if (wanted) {
-    putMore(page.visible.indexOf(wanted) + PIECE);
-    select(wanted);
-    byId('cases').scrollIntoView();
-  }
+  if (wanted) show(cases, wanted.name);
+  for (const button of document.querySelectorAll('[data-case]')) button.onclick = () => show(cases, button.dataset.case);
   document.addEventListener('keydown', onKey);
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', redraw);
   byId('theme').onclick = changeTheme;
