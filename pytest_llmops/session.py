@@ -27,6 +27,7 @@ from pytest_llmops.configuration import Configuration
 from pytest_llmops.errors import JudgeError, LlmopsError, SettingsError
 from pytest_llmops.evaluation import Evaluation
 from pytest_llmops.marker import MarkerSpec, Trial, parse
+from pytest_llmops.masking import masked
 from pytest_llmops.options import MARKER
 from pytest_llmops.records import CassetteUse, Measurement, Outcome, TestRecord, to_json, without_text
 from pytest_llmops.registry import session_judge
@@ -371,7 +372,7 @@ class ItemSession:
                 live=sum(t.live for t in tape.transfers),
             ),
         )
-        return record if self._configuration.store_text else without_text(record)
+        return masked(record) if self._configuration.store_text else without_text(record)
 
     def _measurements(self, running: _Running) -> dict[str, Measurement]:
         found: dict[str, Measurement] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from pytest_llmops.baseline.files import load as load_baseline
 from pytest_llmops.baseline.stored import Baseline
 from pytest_llmops.errors import BaselineError
 
+_MASKED = re.compile(r"\[[A-Z_]{2,}\]")
 ANSWERS = 10
 """Stored answers that are judged again, of each metric."""
 
@@ -48,7 +50,8 @@ class StoredAnswers:
     def _first(self, case: str, metric: str) -> tuple[str, float] | None:
         scores = self._stored.cases[case].samples.get(metric, [])
         for text, score in zip(self._answers.get(case, []), scores, strict=False):
-            if text is not None and score is not None:
+            # A masked answer is not the one that got this score.
+            if text is not None and score is not None and not _MASKED.search(text):
                 return text, score
         return None
 
