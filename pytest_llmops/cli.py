@@ -76,6 +76,9 @@ def _parser() -> argparse.ArgumentParser:
     update.add_argument("-o", "--output", type=Path, required=True, metavar="BASELINE", help="made where missing")
     update.add_argument("--prune", action="store_true", help="drop stored cases that RUN, a whole run, does not have")
     update.set_defaults(run=_update)
+    action = commands.add_parser("action")  # for action.yml, whose steps hand each other what they know: no help
+    action.add_argument("step", metavar="STEP")
+    action.set_defaults(run=_action)
     return parser
 
 
@@ -118,6 +121,12 @@ def _cassettes(parser: argparse.ArgumentParser) -> None:
     convert.add_argument("-o", "--output", type=Path, metavar="DIR", help="another place (default: beside them)")
     convert.add_argument("--overwrite", action="store_true", help="replace cassettes that are there already")
     convert.set_defaults(run=_convert)
+    pull = commands.add_parser("pull", help="fetch what the runs of a pull request recorded on GitHub, to commit it")
+    pull.add_argument("--pr", type=int, required=True, metavar="N", help="the pull request's number")
+    pull.add_argument("--repository", metavar="OWNER/NAME", help="default: that of the git remote 'origin'")
+    pull.add_argument("--workflow", metavar="FILE", help="the workflow's file, such as llm.yml (default: any)")
+    pull.add_argument("--report-name", default="llm-report", metavar="NAME", help="as the action's input")
+    pull.set_defaults(run=_pull)
     diff = commands.add_parser("diff", help="what one cassette has that another has not, and answers that differ")
     diff.add_argument("before", type=Path, metavar="BEFORE")
     diff.add_argument("after", type=Path, metavar="AFTER")
@@ -241,12 +250,9 @@ def _convert(arguments: argparse.Namespace) -> int:
 def _diff(arguments: argparse.Namespace) -> int:
     from pytest_llmops.cassettes import merging
 
-    changes = merging.changed(merging.checked(arguments.before), merging.checked(arguments.after))
-    for sign, entry in changes:
-        lines = merging.as_text([entry]).splitlines()
-        _print(f"{ {'+': 'new', '-': 'gone', '~': 'answered differently'}[sign] }:")
-        for line in lines:
-            _print(f"  {sign} {line}")
+    changes = merging.differences(merging.checked(arguments.before), merging.checked(arguments.after))
+    for lines in changes:
+        _print("\n".join(lines))
     _print(f"{len(changes)} difference{'s' * (len(changes) != 1)}")
     return 1 if changes else 0
 
@@ -419,6 +425,22 @@ def _measure_guardrail(arguments: argparse.Namespace) -> int:
 
     measured = rates.measure(build(arguments.name), rates.load(arguments.dataset))
     _print(json.dumps(measured, indent=2) if arguments.json else guardrails.as_table(measured))
+    return 0
+
+
+def _action(arguments: argparse.Namespace) -> int:
+    try:
+        from pytest_llmops.github import steps
+    except ModuleNotFoundError as error:
+        raise LlmopsError(f"{error.name} is not installed: pip install 'pytest-llmops[github]'") from None
+    return steps.run(arguments.step)
+
+
+def _pull(arguments: argparse.Namespace) -> int:
+    from pytest_llmops.github import pulling
+
+    for line in pulling.pull(arguments.pr, Path.cwd(), arguments.repository, arguments.workflow, arguments.report_name):
+        _print(line)
     return 0
 
 

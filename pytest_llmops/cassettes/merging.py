@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from difflib import unified_diff
 from pathlib import Path
 from typing import Any
 
@@ -89,16 +90,41 @@ def _body(body: dict[str, Any] | None) -> list[str]:
     return [f"({kind}, {len(str(value))} characters)"]
 
 
-def changed(before: Sequence[Interaction], after: Sequence[Interaction]) -> list[tuple[str, Interaction]]:
-    """What a cassette has gained, lost and answered differently: (``+``, ``-`` or ``~``, interaction)."""
+def differences(before: Sequence[Interaction], after: Sequence[Interaction]) -> list[list[str]]:
+    """What a cassette has gained and lost, and what is asked or answered differently, each as lines to print.
+
+    A request that is new is shown beside one that is gone where both went to the same model and address.
+    """
     old, new = dict(storage.occurrences(before)), dict(storage.occurrences(after))
-    found = [("-", entry) for identity, entry in old.items() if identity not in new]
+    gone = [entry for identity, entry in old.items() if identity not in new]
+    found = []
     for identity, entry in new.items():
-        if identity not in old:
-            found.append(("+", entry))
-        elif old[identity]["response"] != entry["response"]:
-            found.append(("~", entry))
-    return found
+        if identity in old:
+            if old[identity]["response"] != entry["response"]:
+                found.append(["answered differently:", *_unified(old[identity], entry)])
+            continue
+        same = next((other for other in gone if _addressed(other) == _addressed(entry)), None)
+        if same is None:
+            found.append(["new:", *_marked("+", entry)])
+        else:
+            gone.remove(same)
+            found.append(["asked differently:", *_unified(same, entry)])
+    return found + [["gone:", *_marked("-", entry)] for entry in gone]
+
+
+def _addressed(entry: Interaction) -> tuple[Any, ...]:
+    return entry["request"].get("url"), entry["request"].get("model"), entry.get("role")
+
+
+def _marked(sign: str, entry: Interaction) -> list[str]:
+    return [f"  {sign} {line}" for line in as_text([entry]).splitlines()]
+
+
+def _unified(old: Interaction, new: Interaction) -> list[str]:
+    lines = list(unified_diff(as_text([old]).splitlines(), as_text([new]).splitlines(), lineterm="", n=2))[2:]
+    head = as_text([new]).partition("\n")[0]
+    shown = [f"    {line[1:]}" if line.startswith(" ") else f"  {line[0]} {line[1:]}" for line in lines]
+    return [f"  {head}", *("    …" if line.startswith("  @ @") else line for line in shown)]
 
 
 def checked(path: Path) -> list[Interaction]:

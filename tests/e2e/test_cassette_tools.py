@@ -154,8 +154,14 @@ def test_diff_shows_new_gone_and_changed_answers(recorded: Project) -> None:
     changed.write_text(one.read_text().replace("You said", "I heard"))
     diff = recorded.command("cassettes", "diff", str(one), str(changed))
     assert diff.returncode == 1
-    diff.match("answered differently:", "*I heard: Bom dia!*", "1 difference")
-    recorded.command("cassettes", "diff", str(one), str(two)).match("gone:", "new:", "2 differences")
+    diff.match("answered differently:", '  -*"You said: Bom dia!"*', '  [+]*"I heard: Bom dia!"*', "1 difference")
+    diff.no_match("*total_tokens*")  # what did not change is left out
+    asked = recorded.command("cassettes", "diff", str(one), str(two))
+    asked.match("asked differently:", '  -*"Bom dia!"*', '  [+]*"Xin chào!"*', "1 difference")
+    empty = one.with_name("empty.json")
+    empty.write_text("")
+    recorded.command("cassettes", "diff", str(one), str(empty)).match("gone:", "  - *Bom dia!*", "1 difference")
+    recorded.command("cassettes", "diff", str(empty), str(one)).match("new:", "  + *Bom dia!*", "1 difference")
 
 
 def test_convert_takes_over_pytest_recording(project: Project, standin: StandIn) -> None:
