@@ -13,7 +13,7 @@ import pytest
 
 from pytest_llmops.errors import LlmopsError, SettingsError
 from pytest_llmops.options import SETTINGS, Age, RecordMode, find_pyproject, resolve, under_ci
-from pytest_llmops.settings import ProjectSettings, load_project
+from pytest_llmops.settings import JudgeModel, ProjectSettings, load_project
 
 RERUN_VARIABLE = "PYTEST_LLMOPS_RERUN"
 """Set by rerunning.py for its child: JSON of the record mode, trials, the budget, and where the record goes."""
@@ -132,9 +132,11 @@ def _resolved(config: pytest.Config) -> Configuration:
         raise SettingsError("--llm-trials=auto needs a baseline to compare with: --llm-baseline=baseline.json")
     if auto:
         trials = MOST_TRIALS if update else 1
+    project = load_project(find_pyproject(config.rootpath))
+    _check_judges(given["judge"], project)
     return Configuration(
         base=base,
-        project=load_project(find_pyproject(config.rootpath)),
+        project=project,
         record=cast("RecordMode", given["record"] or ("none" if ci else "once")),
         cassette_dir=path("cassette_dir"),
         baseline=path("baseline"),
@@ -165,3 +167,33 @@ def _resolved(config: pytest.Config) -> Configuration:
         allowed_hosts=tuple(given["allowed_hosts"] or ()),
         ci=ci,
     )
+
+
+def _check_judges(chosen: str | None, project: ProjectSettings) -> None:
+    """A judge that cannot be is told before any test."""
+    if not (models := _judges(chosen, project)):
+        return
+    from pytest_llmops.checks import judge_models
+
+    for one in models:
+        try:
+            provider, _ = judge_models.parse_model(one.model)
+            if provider != "litellm":
+                judge_models.address(provider, one.base_url)
+        except SettingsError as error:
+            raise SettingsError(f"{'--llm-judge' if chosen else '[tool.pytest-llmops.judge]'}: {error}") from None
+
+
+def unable_judges(settings: Configuration) -> list[str]:
+    """What the judges that were chosen lack in a run that may have to ask them, a line each."""
+    models = _judges(settings.judge, settings.project)
+    if settings.record == "none" or not models:
+        return []
+    from pytest_llmops.checks import judge_models
+
+    missing = {one.model: judge_models.lacking(one.model, one.base_url) for one in models}
+    return [f"llmops: {model} can judge from cassettes only: {why}" for model, why in missing.items() if why]
+
+
+def _judges(chosen: str | None, project: ProjectSettings) -> tuple[JudgeModel, ...]:
+    return (JudgeModel(chosen),) if chosen else project.judge.models

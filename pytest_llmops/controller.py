@@ -47,15 +47,17 @@ class Controller:
         if settings is not None and settings.record == "live" and not settings.resume:
             self._forget_live()
 
-    def pytest_report_header(self) -> str | None:
-        """One line, where options were given."""
+    def pytest_report_header(self) -> list[str]:
+        """One line, where options were given, and one for each judge that cannot be asked."""
         settings = self._configuration
         if settings is None:
-            return None
+            return []
         words = [f"record mode {settings.record}"]
         if settings.baseline is not None:
             words.append(f"baseline {os.path.relpath(settings.baseline, settings.base)}")
-        return "llmops: " + ", ".join(words)
+        from pytest_llmops.configuration import unable_judges
+
+        return ["llmops: " + ", ".join(words), *unable_judges(settings)]
 
     def _forget_live(self) -> None:
         """Drop what a broken-off live run left, or this one that has come to its end."""

@@ -80,6 +80,12 @@ class JudgeSettings:
     calibration: Path = Path("judge-calibration.json")
     require_calibration: tuple[str, ...] | Literal[True] = ()
 
+    @property
+    def models(self) -> tuple[JudgeModel, ...]:
+        """All judges that are named, each once."""
+        panels = (self.panel, *self.criteria.values())
+        return tuple(dict.fromkeys(member for panel in panels for member in panel.members))
+
 
 SAFETY_LIMITS = ("unsafe_input_rate", "unsafe_output_rate", "high_risk")
 
@@ -121,6 +127,10 @@ class ProjectSettings:
         min_cases: cases below which a metric is ``too_few_cases``.
         guardrails: names of those that ``llm_guardrails`` scans with; none: all that need nothing but the text.
         languages: BCP 47 codes of what answers may be written in; none: ten common ones.
+        language_detector: ``py3langid``, or ``lingua`` (an extra).
+        moderation: a moderation endpoint, which the guardrail ``toxicity`` asks.
+        toxicity: who looks for it: ``words``, ``judge``, ``moderation``; ``auto``: the endpoint where one is set, else
+            the judge where one is named, else words.
         prompts: folder of prompt files; None: the nearest ``prompts/`` beside or above each test.
     """
 
@@ -137,6 +147,9 @@ class ProjectSettings:
     prompts: Path | None = None
     languages: tuple[str, ...] = ()
     guardrails: tuple[str, ...] = ()
+    language_detector: Literal["py3langid", "lingua"] = "py3langid"
+    moderation: JudgeModel | None = None
+    toxicity: Literal["auto", "words", "judge", "moderation"] = "auto"
     safety: SafetySettings = field(default_factory=SafetySettings)
 
 
@@ -185,6 +198,12 @@ def _project(table: object, where: str) -> ProjectSettings:
             values[key] = _judge(value, inner)
         elif key == "safety":
             values[key] = _safety(value, inner)
+        elif key == "moderation":
+            values[key] = _judge_model(_mapping(value, inner), inner)
+        elif key in _WORDS:
+            if value not in _WORDS[key]:
+                raise SettingsError(f"{where} {key}: {value!r}.{did_you_mean(str(value), _WORDS[key])}")
+            values[key] = value
         elif key == "prompts":
             values[key] = Path(_typed(value, str, f"{where} prompts"))
         elif key == "min_cases":
@@ -200,6 +219,9 @@ def _project(table: object, where: str) -> ProjectSettings:
         except re.error as error:
             raise SettingsError(f"{where} {key}: {pattern!r} is no regular expression: {error}.") from None
     return ProjectSettings(**values)
+
+
+_WORDS = {"toxicity": ("auto", "words", "judge", "moderation"), "language_detector": ("py3langid", "lingua")}
 
 
 def _metric(value: object, where: str) -> MetricSettings:
@@ -285,13 +307,14 @@ def _panel(entries: Mapping[str, Any], where: str, default: Panel) -> Panel:
     method = entries.get("method", default.method)
     if method not in get_args(JuryMethod):
         raise SettingsError(f"{where} method: {method!r}.{did_you_mean(str(method), get_args(JuryMethod))}")
-    return Panel(tuple(_judge_model(row, where) for row in rows) or default.members, repeats, method)
+    place = f"{where} jury" if "jury" in entries else where
+    return Panel(tuple(_judge_model(row, place) for row in rows) or default.members, repeats, method)
 
 
 def _judge_model(row: object, where: str) -> JudgeModel:
     if isinstance(row, str):
         return JudgeModel(row)
-    entries = _table(row, f"{where} jury", allowed=JudgeModel)
+    entries = _table(row, where, allowed=JudgeModel)
     model = _typed(entries.get("model"), str, f"{where} model")
     url = entries.get("base_url")
     if url is not None and not re.match(r"https?://", _typed(url, str, f"{where} base_url")):
