@@ -76,8 +76,8 @@ def _parser() -> argparse.ArgumentParser:
     update.add_argument("-o", "--output", type=Path, required=True, metavar="BASELINE", help="made where missing")
     update.add_argument("--prune", action="store_true", help="drop stored cases that RUN, a whole run, does not have")
     update.set_defaults(run=_update)
-    action = commands.add_parser("action")  # for action.yml, whose steps hand each other what they know: no help
-    action.add_argument("step", metavar="STEP")
+    action = commands.add_parser("action")  # for the steps of action.yml: without help, it is not listed
+    action.add_argument("step")
     action.set_defaults(run=_action)
     return parser
 
@@ -439,8 +439,7 @@ def _action(arguments: argparse.Namespace) -> int:
 def _pull(arguments: argparse.Namespace) -> int:
     from pytest_llmops.github import pulling
 
-    for line in pulling.pull(arguments.pr, Path.cwd(), arguments.repository, arguments.workflow, arguments.report_name):
-        _print(line)
+    _print(pulling.pull(arguments.pr, Path.cwd(), arguments.repository, arguments.workflow, arguments.report_name))
     return 0
 
 

@@ -33,6 +33,14 @@ class JudgeError(LlmopsError):
     """A judge that failed, refused, or answered out of scale. Never a score."""
 
 
+class GitHubError(LlmopsError):
+    """GitHub did not do what it was asked for; `status` is HTTP's, None where there was no answer."""
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Name the closest known word, as the tail of a message.
 

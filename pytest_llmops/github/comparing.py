@@ -1,0 +1,80 @@
+"""The comparison outside of pytest: of shards that were merged, and of a rerun that replayed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pytest_llmops import acceptance, baseline, compare
+from pytest_llmops.baseline import Baseline
+from pytest_llmops.baseline.answers import Answers
+from pytest_llmops.checks import calibration
+from pytest_llmops.compare.failures import Failure
+from pytest_llmops.errors import LlmopsError
+from pytest_llmops.records import RunRecord
+from pytest_llmops.reports import html
+from pytest_llmops.settings import ProjectSettings
+
+
+def policy_of(project: ProjectSettings) -> compare.Policy:
+    """The gate's settings, as the project has them."""
+    return compare.Policy(min_cases=project.min_cases, metrics=project.metrics, **calibration.required(project.judge))
+
+
+def compare_with(run: RunRecord, file: Path | None, accept: Path | None, project: ProjectSettings) -> list[Failure]:
+    """Compare a run with a baseline file, and keep the comparison in it.
+
+    Returns:
+        What of it fails the run.
+    """
+    if file is None or not file.is_file():
+        return []
+    policy = policy_of(project)
+    accepted = acceptance.load(accept) if accept is not None else ()
+    run.comparison = compare.compare(baseline.load(file), run, policy, accept=accepted)
+    run.comparison.baseline = str(file)
+    return compare.failures(run.comparison, policy)
+
+
+def write_html(path: Path, run: RunRecord, file: Path | None, project: ProjectSettings) -> None:
+    """Write the page of a run."""
+    stored = load(file)
+    page = html.render(run, baseline=stored, answers=answers(file), policy=policy_of(project))
+    baseline.write(path, page, "HTML report")
+
+
+def update(file: Path, run: RunRecord, project: ProjectSettings) -> None:
+    """Write the cases of a run into a baseline file, and its answers beside it."""
+    baseline.save(file, baseline.update(load(file), run, settings=project.metrics))
+    beside = baseline.answers.path_beside(file)
+    baseline.answers.save(beside, baseline.answers.update(answers(file), run))
+
+
+def load(file: Path | None) -> Baseline | None:
+    """A baseline, where there is one."""
+    return baseline.load(file) if file is not None and file.is_file() else None
+
+
+def answers(file: Path | None) -> Answers:
+    """A baseline's answers; none where they cannot be read: only the reports show them."""
+    if file is None:
+        return {}
+    try:
+        return baseline.answers.load(baseline.answers.path_beside(file))
+    except LlmopsError:
+        return {}
+
+
+def with_former_reruns(run: RunRecord, former: RunRecord) -> bool:
+    """Take over the fresh trials that the former attempt of this very commit paid for.
+
+    They are made without cassettes; a rerun that replays has none, and would be green for want of them.
+
+    Returns:
+        Whether there were any.
+    """
+    ran = {test.case for test in run.tests}
+    if any(test.rerun or test.confirms for test in run.tests) or any(test.cassette.live for test in run.tests):
+        return False  # this attempt asked the provider itself
+    extra = [test for test in former.tests if (test.rerun or test.confirms) and test.case in ran]
+    run.tests += extra
+    return bool(extra)

@@ -1,0 +1,280 @@
+"""The report step: outputs, summary, comment, annotations, the schedule's issue; and the comment of a finished run."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import tempfile
+from pathlib import Path
+
+import github_action_utils as runner
+
+from pytest_llmops import acceptance, baseline
+from pytest_llmops.errors import BaselineError, GitHubError, LlmopsError, SettingsError
+from pytest_llmops.github import artifacts, baselines, comparing, handing, rest, talking, testing, verdict
+from pytest_llmops.github.context import Context
+from pytest_llmops.github.handing import State
+from pytest_llmops.github.inputs import Inputs
+from pytest_llmops.github.verdict import Verdict
+from pytest_llmops.records import RunRecord
+from pytest_llmops.reports import pull_request
+from pytest_llmops.reports.pull_request import BaselineSource, View
+from pytest_llmops.settings import ProjectSettings
+
+
+def directory(state: State, here: Context) -> str:
+    """The working directory below the repository, with slashes; empty where it is the repository itself."""
+    return os.path.relpath(state.root, here.workspace.resolve()).replace(os.sep, "/").removeprefix(".").lstrip("/")
+
+
+def source(found: baselines.Chosen, state: State) -> BaselineSource | None:
+    """Where the baseline came from, for people."""
+    if found.file is None:
+        return None
+    if found.sha is not None:
+        return BaselineSource(ref=found.ref, sha=found.sha, created=found.created)
+    try:
+        created = baseline.load(found.file).created
+    except BaselineError:  # pytest refuses it with the message that helps
+        created = None
+    return BaselineSource(created=created, path=state.inputs.baseline_path)
+
+
+def report(folder: Path, state: State, here: Context, client: rest.Client, project: ProjectSettings) -> None:
+    """Write everything that tells of the run, but the upload and the gate's verdict."""
+    files = folder / "report"
+    run = _record(files / baselines.RECORD)
+    junit = testing.load_junit(folder) or testing.read_junit(files / "junit.xml", run)
+    stored = _stored(state)
+    found = verdict.conclude(
+        run,
+        state.exit_code,
+        junit,
+        stored=stored,
+        fail_on=state.inputs.fail_on,
+        can_record=state.can_record,
+        command=_command(state, here),
+    )
+    if state.problem is not None:
+        found = dataclasses.replace(found, why=state.problem)
+    state.conclusion, state.red, state.why = found.conclusion, found.red, found.why
+    if run is None and not state.exit_code:
+        state.notes.append("No LLM evaluation ran: nothing was measured, nothing compared.")
+    _outputs(found, state, files)
+    if isinstance(state.inputs.shard, tuple):
+        if state.exit_code in (0, 1, 5):  # the whole's verdict is the last job's
+            index, count = state.inputs.shard
+            state.red, state.why = False, f"shard {index} of {count}; the job with `shard: merge` decides"
+        return
+    view = _view(run, found, state, here, stored, junit)
+    handing.save_view(files / handing.VIEW, view)
+    runner.append_job_summary(pull_request.summary(view))
+    if state.inputs.annotate:
+        for one in pull_request.annotations(view):
+            say = {"error": runner.error, "warning": runner.warning}.get(one.level, runner.notice)
+            say(one.message, title=one.title, file=one.file, line=one.line)
+    runner.set_output("comment-url", _tell(view, state.inputs, here, client) or "")
+
+
+def _record(path: Path) -> RunRecord | None:
+    try:
+        return baseline.load_run(path) if path.is_file() else None
+    except BaselineError as error:
+        runner.warning(str(error), title="pytest-llmops")
+        return None
+
+
+def _stored(state: State) -> baseline.Baseline | None:
+    try:
+        return comparing.load(state.baseline)
+    except BaselineError:
+        return None
+
+
+def _command(state: State, here: Context) -> str:
+    """How a maintainer records what a pull request needs."""
+    words = [f"gh pr checkout {here.pull_request.number}"] if here.pull_request else []
+    words += [f"cd {inside}"] if (inside := directory(state, here)) else []
+    return " && ".join([*words, "pytest"])
+
+
+def _outputs(found: Verdict, state: State, files: Path) -> None:
+    record = files / baselines.RECORD
+    for name, value in {
+        "conclusion": found.conclusion,
+        "exit-code": state.exit_code,
+        "regressed": found.regressed,
+        "total": found.total,
+        "passed": found.passed,
+        "failed": found.failed,
+        "new": found.new,
+        "removed": found.removed,
+        "cost-usd": "" if found.cost_usd is None else f"{found.cost_usd:.6f}",
+        "report-json": record if record.is_file() else "",
+    }.items():
+        runner.set_output(name, value)
+
+
+def _view(
+    run: RunRecord | None,
+    found: Verdict,
+    state: State,
+    here: Context,
+    stored: baseline.Baseline | None,
+    junit: testing.JUnit,
+) -> View:
+    pull, rows = here.pull_request, run.comparison.metrics if run and run.comparison else []
+    compared = run is not None and stored is not None
+    before, now = pull_request.costs(stored, run) if run is not None and stored is not None else (None, None)
+    notes = list(state.notes)
+    if found.conclusion == "error":
+        notes.append(f"{found.why[:1].upper()}{found.why[1:]}. The job's log says more.")
+    if junit.others:
+        some = ", ".join(junit.others[:5]) + (f" and {len(junit.others) - 5} more" if len(junit.others) > 5 else "")
+        notes.append(f"Other tests failed: {some}.")
+    return View(
+        run=run,
+        conclusion=found.conclusion,
+        title=title(state.inputs),
+        comment_id=state.inputs.comment_id,
+        baseline=state.source,
+        repository=here.repository,
+        server_url=here.server_url,
+        pull_request=pull.number if pull else None,
+        head_sha=pull.head_sha if pull else here.sha,
+        run_url=here.run_url,
+        directory=directory(state, here),
+        changed=state.changed,
+        accepted=_accepted(state),
+        needs_recording=found.needs_recording,
+        notes=tuple(notes),
+        answers=comparing.answers(state.baseline) if compared else {},
+        fixed=pull_request.fixed_cases(stored, run) if run is not None and stored is not None else (),
+        cost_before=before,
+        cost_now=now,
+        fail_on_inconclusive=any(row.metric in junit.gate and row.verdict == "inconclusive" for row in rows),
+    )
+
+
+def title(given: Inputs) -> str:
+    """The comment's title; several of one pull request are told apart by their ids."""
+    return "LLM tests" if given.comment_id == "default" else f"LLM tests ({given.comment_id})"
+
+
+def _accepted(state: State) -> tuple[acceptance.Accepted, ...]:
+    if state.accept is None:
+        return ()
+    try:
+        entries = acceptance.load(state.accept)
+    except BaselineError:  # pytest refuses it with the message that helps
+        return ()
+    return tuple(dataclasses.replace(entry, where=acceptance.DEFAULT_NAME) for entry in entries)
+
+
+# -- on GitHub ------------------------------------------------------------------------------------------------------
+
+
+def _tell(view: View, given: Inputs, here: Context, client: rest.Client) -> str | None:
+    """Comment on the pull request, or keep the schedule's issue; the address of what was written."""
+    try:
+        if here.event == "schedule":
+            bad = view.conclusion not in ("success", "needs-recording")
+            name = f"{view.title}: {view.conclusion}"
+            marker = pull_request.marker(view.comment_id)
+            return talking.put_issue(client, here, name, pull_request.comment(view), marker, bad=bad)
+        if here.pull_request is None or given.comment == "never":
+            return None
+        return _comment(view, given, here, client, here.pull_request.number)
+    except GitHubError as error:
+        if here.foreign and error.status in (401, 403, 404):
+            runner.echo("The comment is left to the workflow_run job: this run's token may not write.")
+        else:
+            runner.warning(f"Nothing could be written to GitHub: {error}", title="pytest-llmops")
+        return None
+
+
+def _comment(view: View, given: Inputs, here: Context, client: rest.Client, number: int) -> str | None:
+    marker = pull_request.marker(view.comment_id)
+    create = given.comment == "always" or _worth(view, given)
+    return talking.put_comment(client, here, number, pull_request.comment(view), marker, create=create)
+
+
+def _worth(view: View, given: Inputs) -> bool:
+    """Whether a first comment is worth a reader's time; one that is there is always kept true."""
+    if view.conclusion != "success":
+        return True
+    if given.comment == "auto":
+        return view.run is not None and bool(view.run.tests)
+    comparison = view.run.comparison if view.run else None
+    if comparison is None:
+        return False
+    moved = any(row.verdict in ("regressed", "improved") and row.gate for row in comparison.metrics)
+    return bool(moved or comparison.new_cases or comparison.missing_cases or comparison.changed_cases or view.fixed)
+
+
+def comment_on_finished(given: Inputs, here: Context, client: rest.Client) -> None:
+    """Comment on the pull request of a finished run (a fork's, whose own token may not write).
+
+    The artifact is a stranger's: its numbers and texts are rendered again here, and everything that says whose pull
+    request, which commit and which pages comes from GitHub.
+
+    Raises:
+        SettingsError: not the event this is for, or the artifact holds no view of a run.
+    """
+    finished = here.finished
+    if finished is None:
+        raise SettingsError("the comment step is for `on: workflow_run` (docs/action.md)")
+    if finished.event != "pull_request" or given.comment == "never":
+        runner.echo("nothing to comment on")
+        return
+    try:
+        number = talking.pull_request_of(
+            client, here, finished.head_branch, finished.head_repository, finished.head_sha
+        )
+        if number is None:
+            runner.notice("No open pull request has this commit as its newest one any more.", title="pytest-llmops")
+            return
+        read = artifacts.read(client, here, finished.id, given.report_name, handing.VIEW, baselines.RECORD)
+        if not read or handing.VIEW not in read:
+            runner.notice(f"The run left no artifact {given.report_name} to comment on.", title="pytest-llmops")
+            return
+        view = trusted(read, given, here, number, client)
+        runner.set_output("comment-url", _comment(view, given, here, client, number) or "")
+        runner.set_output("conclusion", view.conclusion)
+    except GitHubError as error:
+        raise SettingsError(f"the comment could not be written: {error}") from None
+
+
+def trusted(read: dict[str, bytes], given: Inputs, here: Context, number: int, client: rest.Client) -> View:
+    """A view of an artifact's data, with everything that could lead a reader astray replaced by GitHub's word."""
+    assert here.finished is not None
+    view = handing.load_view(read[handing.VIEW])
+    run = None
+    if baselines.RECORD in read:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder, baselines.RECORD)
+            file.write_bytes(read[baselines.RECORD])
+            run = baseline.load_run(file)
+    source = view.baseline
+    if source is not None and source.sha is not None and not re.fullmatch(r"[0-9a-f]{7,64}", source.sha):
+        source = dataclasses.replace(source, sha=None)
+    path = f"/repos/{here.repository}/pulls/{number}/files"
+    try:
+        changed = tuple(str(file["filename"]) for file in client.pages(path, needs="pull-requests: read"))
+    except LlmopsError:
+        changed = ()
+    return dataclasses.replace(
+        view,
+        run=run,
+        baseline=source,
+        title=title(given),
+        comment_id=given.comment_id,
+        repository=here.repository,
+        server_url=here.server_url,
+        pull_request=number,
+        head_sha=here.finished.head_sha,
+        run_url=f"{here.server_url}/{here.repository}/actions/runs/{here.finished.id}",
+        report_url=None,
+        changed=changed,
+    )

@@ -1,0 +1,191 @@
+"""GitHub's REST API: pages, artifacts, and what a refusal means."""
+
+from __future__ import annotations
+
+import io
+import re
+import time
+import zipfile
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from pytest_llmops.errors import GitHubError
+
+if TYPE_CHECKING:
+    import httpx
+
+LARGEST_DOWNLOAD = 256 * 2**20
+"""Bytes of an artifact's zip file, which is held in memory."""
+LARGEST_MEMBER = 512 * 2**20
+ATTEMPTS = 3
+MOST_PAGES = 100
+_HEADERS = {"accept": "application/vnd.github+json", "x-github-api-version": "2022-11-28"}
+
+
+class Client:
+    """Asks the API of one GitHub.
+
+    Args:
+        api_url: without a trailing slash.
+        token: empty: asks without one.
+    """
+
+    def __init__(self, api_url: str, token: str = "") -> None:
+        try:
+            import httpx
+        except ImportError:
+            raise GitHubError("httpx is not installed: pip install 'pytest-llmops[github]'") from None
+        self._api = api_url.rstrip("/")
+        headers = dict(_HEADERS) | ({"authorization": f"Bearer {token}"} if token else {})
+        # Redirects are followed by hand: the token is for this host only.
+        self._http = httpx.Client(headers=headers, timeout=30, follow_redirects=False)
+
+    def get(self, path: str, *, needs: str = "contents: read", **query: str | int) -> Any:
+        """The JSON at a path (``/repos/…``); `needs` is the permission it takes, for the message of a refusal.
+
+        Raises:
+            GitHubError: refused, missing, or out of reach.
+        """
+        return self._sent("GET", f"{self._api}{path}", needs, params=query).json()
+
+    def pages(
+        self, path: str, key: str | None = None, *, needs: str = "contents: read", **query: str | int
+    ) -> Iterator[Any]:
+        """The entries of a list, over all its pages; they are in the field `key` where the answer is no list itself.
+
+        Raises:
+            GitHubError: as `get`.
+        """
+        url, params = f"{self._api}{path}", {"per_page": 100, **query}
+        for page in range(1, MOST_PAGES + 1):
+            response = self._sent("GET", url, needs, params=params if "per_page" in params else None)
+            document = response.json()
+            entries = document.get(key, []) if key else document
+            yield from entries
+            following = response.links.get("next", {}).get("url")
+            if following:
+                if not self._own(following):
+                    raise GitHubError(f"the next page of {path} is on another host; not asked, it would get the token")
+                url, params = following, {}
+            elif len(entries) == 100 and "per_page" in params:
+                params["page"] = page + 1
+            else:
+                return
+
+    def send(self, method: str, path: str, body: Mapping[str, Any], *, needs: str) -> Any:
+        """POST or PATCH JSON; the answer's JSON.
+
+        Raises:
+            GitHubError: as `get`.
+        """
+        return self._sent(method, f"{self._api}{path}", needs, json=body).json()
+
+    def graphql(self, query: str) -> Any:
+        """Ask GraphQL, for the little that REST does not tell.
+
+        Raises:
+            GitHubError: as `get`.
+        """
+        url = f"{self._api.removesuffix('/v3')}/graphql"  # an Enterprise server has /api/v3 and /api/graphql
+        return self._sent("POST", url, "contents: read", json={"query": query}).json()
+
+    def download(self, path: str, *, limit: int = LARGEST_DOWNLOAD) -> bytes:
+        """The file that a path redirects to; the host it lies on does not get the token.
+
+        Raises:
+            GitHubError: as `get`, or more bytes than the limit.
+        """
+        import httpx
+
+        response = self._sent("GET", f"{self._api}{path}", "actions: read")
+        if not response.is_redirect:
+            _check_size(len(response.content), limit)
+            return response.content
+        target = str(httpx.URL(f"{self._api}{path}").join(response.headers["location"]))
+        if urlsplit(target).scheme != "https" and urlsplit(self._api).scheme == "https":
+            raise GitHubError(f"{path} is kept where it cannot be fetched safely ({urlsplit(target).scheme}://)")
+        content = bytearray()
+        try:
+            with httpx.stream("GET", target, timeout=60, follow_redirects=True) as stored:
+                if stored.status_code != 200:
+                    raise GitHubError(f"{path}: its storage answered {stored.status_code}", stored.status_code)
+                for chunk in stored.iter_bytes():
+                    content += chunk
+                    _check_size(len(content), limit)
+        except httpx.HTTPError as error:
+            raise GitHubError(f"{path}: its storage cannot be reached: {error}") from None
+        return bytes(content)
+
+    def _own(self, url: str) -> bool:
+        return urlsplit(url)[:2] == urlsplit(self._api)[:2]
+
+    def _sent(self, method: str, url: str, needs: str, **how: Any) -> httpx.Response:
+        import httpx
+
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                response = self._http.request(method, url, **how)
+            except httpx.HTTPError as error:
+                if attempt == ATTEMPTS or method == "POST":
+                    raise GitHubError(f"{method} {urlsplit(url).path}: GitHub cannot be reached: {error}") from None
+            else:
+                if response.status_code < 400:
+                    return response
+                # A POST may have been done all the same; twice it would be two comments.
+                if response.status_code < 500 or attempt == ATTEMPTS or method == "POST":
+                    raise _refusal(method, url, response, needs)
+            time.sleep(0.5 * attempt)
+        raise AssertionError("unreachable")
+
+
+def _check_size(size: int, limit: int) -> None:
+    if size > limit:
+        raise GitHubError(f"the file is larger than {limit / 2**20:.0f} MiB; left where it is")
+
+
+def _refusal(method: str, url: str, response: httpx.Response, needs: str) -> GitHubError:
+    what, status = f"{method} {urlsplit(url).path}", response.status_code
+    said = _said(response)
+    if status in (403, 429) and (response.headers.get("x-ratelimit-remaining") == "0" or "rate limit" in said.lower()):
+        wait = response.headers.get("retry-after")
+        return GitHubError(
+            f"{what}: the token's rate limit is used up{f'; try again in {wait} s' if wait else ''}", 429
+        )
+    advice = {
+        401: "the token is not valid (input github-token)",
+        403: f"the token may not do that; the job's permissions need `{needs}`",
+        404: f"not found, or the token may not see it (`{needs}`)",
+        422: f"GitHub refused what was sent: {said}",
+    }.get(status, f"GitHub answered {status}: {said}")
+    return GitHubError(f"{what}: {advice}", status)
+
+
+def _said(response: httpx.Response) -> str:
+    """GitHub's own words, in one line."""
+    try:
+        document = response.json()
+        errors = [error.get("message") or error.get("code") for error in document.get("errors", ())]
+        words = ": ".join([str(document.get("message", "")), *filter(None, errors)])
+    except (ValueError, AttributeError):
+        words = response.text
+    return re.sub(r"\s+", " ", words)[:300]
+
+
+def member(archive: bytes, name: str, *, limit: int = LARGEST_MEMBER) -> bytes | None:
+    """One file of a zip archive, read in memory; None where it has none of that name.
+
+    Raises:
+        GitHubError: no zip archive, or a file larger than the limit, whatever its header says.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+            if name not in opened.namelist():
+                return None
+            with opened.open(name) as file:
+                content = file.read(limit + 1)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:  # also encrypted ones
+        raise GitHubError(f"the artifact is no zip archive that can be read: {error}") from None
+    if len(content) > limit:
+        raise GitHubError(f"{name} in the artifact is larger than {limit / 2**20:.0f} MiB; not read")
+    return content

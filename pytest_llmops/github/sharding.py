@@ -1,0 +1,75 @@
+"""The parts of a matrix, put together by its last job."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pytest_llmops import baseline, compare
+from pytest_llmops.errors import GitHubError
+from pytest_llmops.github import artifacts, comparing, recordings, rest
+from pytest_llmops.github.context import Context
+from pytest_llmops.github.handing import State
+from pytest_llmops.github.testing import JUnit, parse_junit
+from pytest_llmops.records import RunRecord
+from pytest_llmops.settings import ProjectSettings
+
+STATUS = "shard.json"
+JUNIT = "junit.xml"
+RECORD = "run.json"
+
+
+def merge(
+    client: rest.Client, context: Context, state: State, report: Path, project: ProjectSettings
+) -> tuple[int, JUnit]:
+    """Fetch the parts of this run, merge and compare them, and write the whole's files.
+
+    Returns:
+        The exit status pytest would have had, and what JUnit's files said.
+
+    Raises:
+        GitHubError: a part is missing or cannot be read.
+        BaselineError: the parts are not one run's.
+    """
+    prefix = f"{state.inputs.report_name}-shard-"
+    found = artifacts.named(client, context, context.run_id, prefix)
+    if not found:
+        raise GitHubError(
+            f"this run has no artifact {prefix}…: the jobs with `shard: 1/N` come first (`needs:`), under the same "
+            "report-name"
+        )
+    folder = report.parent / "shards"
+    folder.mkdir(exist_ok=True)
+    shards: list[tuple[str, RunRecord]] = []
+    exits: list[int] = []
+    others: list[str] = []
+    messages: dict[tuple[str, str], str] = {}
+    for name, number in found.items():
+        read = artifacts.members(client, context, number, RECORD, STATUS, JUNIT, recordings.MEMBER)
+        if RECORD not in read or STATUS not in read:
+            raise GitHubError(f"{name} holds no run record: pytest crashed in that shard; see its log")
+        file = folder / f"{name}.json"
+        file.write_bytes(read[RECORD])
+        record = baseline.load_run(file)
+        shards.append((name, record))
+        exits.append(int(json.loads(read[STATUS])["exit_code"]))
+        junit = parse_junit(read.get(JUNIT, b""), record)
+        others += junit.others
+        messages.update(junit.messages)
+        if recordings.MEMBER in read:
+            recordings.apply(state.recordings_root, recordings.load(read[recordings.MEMBER]), state.checked_out)
+    run = compare.merge(shards, settings=project.metrics)
+    failures = comparing.compare_with(run, state.baseline, state.accept, project)
+    gate = [failure.name for failure in failures]
+    baseline.save_run(report / RECORD, run)
+    comparing.write_html(report / "report.html", run, state.baseline, project)
+    if state.inputs.update_baseline and state.baseline is not None:
+        comparing.update(state.baseline, run, project)
+    crashed = [code for code in exits if code not in (0, 1, 5)]
+    failed = any(code == 1 for code in exits) or bool(gate)
+    return (crashed[0] if crashed else int(failed)), JUnit(tuple(gate), tuple(others), messages)
+
+
+def write_status(report: Path, exit_code: int) -> None:
+    """What the last job must know of a part, beside its record."""
+    (report / STATUS).write_text(json.dumps({"exit_code": exit_code}), encoding="utf-8")

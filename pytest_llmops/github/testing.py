@@ -1,0 +1,140 @@
+"""The run of pytest: its arguments, and what it says beside the run record."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.etree import ElementTree
+
+from pytest_llmops.cassettes.redaction import KEY_VARIABLES
+from pytest_llmops.github.context import Context
+from pytest_llmops.github.inputs import PREFIX, Inputs
+from pytest_llmops.records import RunRecord
+
+GATE = "llm-baseline"
+NOT_FOR_TESTS = ("GITHUB_TOKEN", "GH_TOKEN", "ACTIONS_RUNTIME_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN")
+
+
+def has_key(environ: Mapping[str, str]) -> bool:
+    """Whether a provider could be asked: a key that is not empty, as an absent secret is."""
+    return any(environ.get(name, "").strip() for name in KEY_VARIABLES)
+
+
+def arguments(
+    inputs: Inputs,
+    context: Context,
+    *,
+    record: str,
+    report: Path,
+    baseline: Path | None,
+    accept: Path | None,
+    cassettes: Path | None,
+    trials: str | None,
+) -> list[str]:
+    """The command line for pytest; the folder `report` takes its files.
+
+    The user's own options come later and win; only where the files lie is ours to say.
+    """
+    ours = [f"--llm-record={record}"]
+    if baseline is not None:
+        ours.append(f"--llm-baseline={baseline}")
+        if accept is not None:
+            ours.append(f"--llm-accept={accept}")
+        if inputs.update_baseline:
+            ours += ["--llm-update-baseline", "--llm-force"]
+        if context.event == "schedule" and inputs.mode == "live":
+            ours.append("--llm-confirm")
+    if cassettes is not None:
+        ours.append(f"--llm-cassette-dir={cassettes}")
+    if inputs.max_cost_usd is not None:
+        ours.append(f"--llm-budget={inputs.max_cost_usd:g}")
+    if trials is not None and (trials != "auto" or baseline is not None):  # auto asks the comparison
+        ours.append(f"--llm-trials={trials}")
+    if isinstance(inputs.shard, tuple):
+        ours.append(f"--llm-shard={inputs.shard[0]}/{inputs.shard[1]}")
+    files = [f"--llm-json={report / 'run.json'}", f"--llm-html={report / 'report.html'}"]
+    return [*inputs.paths, *ours, *inputs.pytest_args, *files, f"--junitxml={report / 'junit.xml'}"]
+
+
+def run(args: list[str], root: Path) -> int:
+    """Run pytest; its exit status."""
+    # No token, and no input: a test has no use for them, and what a model answers may end up anywhere.
+    environ = {
+        name: value for name, value in os.environ.items() if not name.startswith(PREFIX) and name not in NOT_FOR_TESTS
+    }
+    sys.stdout.flush()
+    return subprocess.run([sys.executable, "-m", "pytest", *args], cwd=root, env=environ, check=False).returncode
+
+
+@dataclass(frozen=True, slots=True)
+class JUnit:
+    """What pytest's own file tells beside the run record.
+
+    Args:
+        gate: names of the gate's failures.
+        others: failed tests that are no LLM evaluations, and failed reports of ours.
+        messages: id of each failed evaluation (``module`` and name as JUnit has them) to what it failed with.
+    """
+
+    gate: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    messages: Mapping[tuple[str, str], str] = field(default_factory=dict)
+
+
+def junit_id(nodeid: str) -> tuple[str, str]:
+    """A node id as JUnit's classname and name: ``tests/test_x.py::TestA::test_y[c1]``."""
+    head, bracket, argument = nodeid.partition("[")
+    file, *names = head.split("::")
+    if not names:
+        return file.removesuffix(".py").replace("/", "."), ""
+    module = file.removesuffix(".py").replace("/", ".").replace("\\", ".")
+    return ".".join([module, *names[:-1]]), names[-1] + bracket + argument
+
+
+def read_junit(path: Path, record: RunRecord | None) -> JUnit:
+    """Read pytest's JUnit file; what there is none of is empty."""
+    return parse_junit(path.read_bytes() if path.is_file() else b"", record)
+
+
+def parse_junit(content: bytes, record: RunRecord | None) -> JUnit:
+    """Read a JUnit file's content, beside the record of the same run."""
+    try:
+        root = ElementTree.fromstring(content)
+    except ElementTree.ParseError:
+        return JUnit()
+    # A case that misses its threshold has a failed report of its own, without a trial's number.
+    ours = {junit_id(name) for test in record.tests for name in (test.id, test.case)} if record else set()
+    gate, others, messages = [], [], {}
+    for case in root.iter("testcase"):
+        failure = next((found for tag in ("failure", "error") if (found := case.find(tag)) is not None), None)
+        if failure is None:
+            continue
+        name = case.get("classname", ""), case.get("name", "")
+        text = failure.text or failure.get("message") or ""
+        if name[0] == GATE:
+            gate.append(name[1])
+        elif name in ours:
+            messages[name] = text
+        else:
+            others.append("::".join(filter(None, name)))
+    return JUnit(tuple(gate), tuple(others), messages)
+
+
+def save_junit(folder: Path, found: JUnit) -> None:
+    """Keep for the next step what several files said."""
+    document = [found.gate, found.others, [[*name, text] for name, text in found.messages.items()]]
+    (folder / "junit.json").write_text(json.dumps(document), encoding="utf-8")
+
+
+def load_junit(folder: Path) -> JUnit | None:
+    """What several files said; None where one file does."""
+    path = folder / "junit.json"
+    if not path.is_file():
+        return None
+    gate, others, messages = json.loads(path.read_text(encoding="utf-8"))
+    return JUnit(tuple(gate), tuple(others), {(module, name): text for module, name, text in messages})

@@ -1,0 +1,188 @@
+"""What a run amounts to: one conclusion, and whether the job is red for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from pytest_llmops.baseline import Baseline
+from pytest_llmops.baseline.stored import trials_by_case
+from pytest_llmops.compare import Policy, failures
+from pytest_llmops.compare.failures import is_miss
+from pytest_llmops.github.inputs import FailOn
+from pytest_llmops.github.testing import JUnit, junit_id
+from pytest_llmops.records import Comparison, RunRecord, TestRecord
+from pytest_llmops.reports.pull_request import Conclusion, NeedsRecording
+
+CRASHES = {
+    2: "pytest was interrupted, or could not collect the tests",
+    3: "pytest had an internal error",
+    4: "pytest was called with something it does not take",
+    5: "pytest collected no test",
+}
+LISTED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a run amounts to. Counts are of cases.
+
+    Args:
+        red: whether the gate step fails.
+        why: for its message.
+    """
+
+    conclusion: Conclusion
+    red: bool
+    why: str = ""
+    total: int = 0
+    passed: int = 0
+    failed: int = 0
+    regressed: int = 0
+    new: int = 0
+    removed: int = 0
+    cost_usd: float | None = None
+    needs_recording: tuple[NeedsRecording, ...] = ()
+
+
+def conclude(
+    run: RunRecord | None,
+    exit_code: int,
+    junit: JUnit,
+    *,
+    stored: Baseline | None,
+    fail_on: FailOn,
+    can_record: bool,
+    command: str,
+) -> Verdict:
+    """Sum up a run.
+
+    A case that failed in the baseline already (`stored`) is no regression. Where who opened the pull request could not
+    have had a miss recorded, missing recordings are no failure; `command` begins what a maintainer runs.
+    """
+    if exit_code not in (0, 1) or (run is None and exit_code):
+        crash = CRASHES.get(exit_code, f"pytest ended with {exit_code}")
+        return _counted(Verdict("error", fail_on != "never", crash), run, [])
+    failing = [] if run is None else _failing(run)
+    missed = {case for case, trials in failing if all(_missed(trial) for trial in trials)}
+    other_failing = [(case, trials) for case, trials in failing if case not in missed]
+    gate = _gate(run, junit, missed)
+    needs = () if can_record or run is None else _needs_recording(failing, missed, junit, command)
+    cases = [case for case, _ in failing]
+    if needs and not (other_failing or gate or junit.others):
+        why = f"{len(missed)} case{'s' * (len(missed) != 1)} need recording by a maintainer"
+        return _counted(Verdict("needs-recording", False, why, needs_recording=needs), run, cases)
+    known = set() if stored is None else {case for case, _ in other_failing if _failed_before(case, stored)}
+    fresh = [case for case, _ in (other_failing if needs else failing) if case not in known]
+    failed = [*(case for case, _ in failing if case not in missed or not needs), *junit.others]
+    conclusion: Conclusion = "regression" if gate else "failure" if failed else "success"
+    red = {
+        "regression": bool(gate or fresh or junit.others),
+        "failure": bool(failed),
+        "any": bool(gate or failed),
+        "never": False,
+    }[fail_on]
+    return _counted(Verdict(conclusion, red, _why(gate, failed, known), needs_recording=needs), run, cases)
+
+
+def _failing(run: RunRecord) -> list[tuple[str, list[TestRecord]]]:
+    """Cases below their threshold, each with the trials that did not pass."""
+    found = []
+    for case, trials in trials_by_case(run.tests).items():
+        failed = [trial for trial in trials if trial.outcome in ("failed", "error")]
+        ran = [trial for trial in trials if trial.outcome != "skipped"]
+        threshold = trials[0].threshold
+        broken = any(trial.outcome == "error" or _missed(trial) for trial in failed)
+        # Without a threshold it is recorded for the baseline only; what could not be measured fails all the same.
+        below = threshold is not None and len(ran) - len(failed) < threshold * len(ran) - 1e-9
+        if failed and (broken or below):
+            found.append((case, failed))
+    return found
+
+
+def _missed(trial: TestRecord) -> bool:
+    return is_miss(trial.error or "")
+
+
+def _gate(run: RunRecord | None, junit: JUnit, missed: set[str]) -> list[str]:
+    """Names of the gate's failures that are more than missing recordings."""
+    comparison = run.comparison if run else None
+    if comparison is None:
+        return list(junit.gate)
+    errored = [one for one in comparison.findings if one.finding == "errored" and one.fails and not one.accepted]
+    names = junit.gate or [one.name for one in failures(comparison, Policy())]
+    only_missed = bool(errored) and all(one.case in missed for one in errored)
+    return [name for name in names if not (name == "errored-cases" and only_missed)]
+
+
+def _failed_before(case: str, stored: Baseline) -> bool:
+    before = stored.cases.get(case)
+    known = [value for value in before.samples.get("pass", ()) if value is not None] if before else []
+    threshold = 1.0 if before is None or before.threshold is None else before.threshold
+    return bool(known) and sum(value == 1 for value in known) < threshold * len(known) - 1e-9
+
+
+def _needs_recording(
+    failing: Sequence[tuple[str, list[TestRecord]]], missed: set[str], junit: JUnit, command: str
+) -> tuple[NeedsRecording, ...]:
+    """One entry a test function: its cases miss for one and the same change."""
+    found: dict[str, NeedsRecording] = {}
+    for case, trials in failing:
+        test = case.partition("[")[0]
+        if case in missed and test not in found:
+            first = trials[0]
+            said = junit.messages.get(junit_id(first.id)) or first.error or ""
+            found[test] = NeedsRecording(
+                test,
+                changed=_what_changed(said),
+                command=f"{command} {test} --llm-record=refresh",
+                prompt=first.prompt or next(iter(first.prompts), None),
+            )
+    return tuple(found.values())
+
+
+def _what_changed(said: str) -> str:
+    """The miss without its command, which is another here."""
+    lines = [line for line in said.splitlines() if not line.lstrip().startswith("re-record:")]
+    return "\n".join(line for line in lines[:LISTED] if line.strip())
+
+
+def _counted(found: Verdict, run: RunRecord | None, failing: Sequence[str]) -> Verdict:
+    if run is None:
+        return found
+    cases = trials_by_case(run.tests)
+    skipped = sum(all(trial.outcome == "skipped" for trial in trials) for trials in cases.values())
+    comparison = run.comparison or Comparison()
+    regressed = [row for row in comparison.metrics if row.verdict == "regressed" and row.gate and not row.accepted]
+    broken = [case for case in comparison.broken_cases if not case.accepted]
+    return replace(
+        found,
+        total=len(cases),
+        failed=len(failing),
+        passed=len(cases) - len(failing) - skipped,
+        regressed=len(regressed) + len(broken),
+        new=len(comparison.new_cases),
+        removed=len(comparison.missing_cases),
+        cost_usd=spent(run),
+    )
+
+
+def spent(run: RunRecord | None) -> float | None:
+    """USD of this run's live calls, judges' included; None where one's price is unknown."""
+    calls = [call for test in (run.tests if run else ()) for call in test.calls if not call.replayed]
+    prices = [call.cost_usd for call in calls if call.cost_usd is not None or call.error is None]
+    return None if None in prices else sum(price or 0.0 for price in prices)
+
+
+def _why(gate: Sequence[str], failed: Sequence[str], known: set[str]) -> str:
+    parts = [f"the gate failed: {_some(gate)}"] if gate else []
+    if failed:
+        parts.append(
+            f"failed: {_some(failed)}" + (f" ({len(known)} of them failed in the baseline, too)" * bool(known))
+        )
+    return "; ".join(parts) or "everything passed"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + more
