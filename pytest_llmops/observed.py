@@ -9,7 +9,7 @@ from pytest_llmops.records import Call
 from pytest_llmops.tools import ToolCalls
 
 if TYPE_CHECKING:
-    from pytest_llmops.checks.guardrails import Outcome
+    from pytest_llmops.checks.guardrails import Guardrail, Outcome
 
 SCANS = ("pii_detection", "prompt_injection", "jailbreak_detection", "toxicity", "system_prompt_leak")
 """Guardrails that need nothing but the text, and the system prompt where there is one."""
@@ -19,8 +19,8 @@ class Language(str):
     """A BCP 47 code such as ``pt`` or ``pt-BR``; ``und`` where it cannot be told.
 
     Args:
-        source: ``script`` and ``model`` were read from the text, ``declared`` is what the test said, ``none`` is for
-            ``und``.
+        source: ``script`` and ``model`` were read from the text, ``declared`` is what the test said, a ``judge`` was
+            asked, ``none`` is for ``und``.
         confidence: 0..1.
     """
 
@@ -49,14 +49,19 @@ def language_of(text: str | None, languages: Sequence[str] = (), *, declared: st
     return Language(found.code, found.source, found.confidence)
 
 
-def detections_in(text: str | None, system_prompt: str | None = None) -> Detections:
-    """Scan a text offline."""
+def scanner(name: str) -> Guardrail:
+    """A guardrail that scans offline."""
     from pytest_llmops.checks.guardrails import build
 
+    return build(name, by="words") if name == "toxicity" else build(name)
+
+
+def detections_in(text: str | None, system_prompt: str | None = None) -> Detections:
+    """Scan a text offline."""
     if not text:
         return Detections()
     context: Mapping[str, Any] = {"system_prompt": system_prompt} if system_prompt else {}
-    outcomes = {name: build(name).check(text, context) for name in SCANS if name != "system_prompt_leak" or context}
+    outcomes = {name: scanner(name).check(text, context) for name in SCANS if name != "system_prompt_leak" or context}
     return Detections({name: outcome for name, outcome in outcomes.items() if outcome.triggered})
 
 

@@ -18,6 +18,9 @@ current_role: ContextVar[Role] = ContextVar("pytest_llmops_role", default="app")
 session_judge: list[Callable[[], Any]] = []
 """Makes the judge of the running pytest session (the innermost's last), for what is called without a fixture."""
 
+session_guardrails: list[Callable[[], Any]] = []
+"""Gives what the running session adds to guardrails (the innermost's last): checks.guardrails.surroundings."""
+
 current_steps: ContextVar[tuple[object, ...]] = ContextVar("pytest_llmops_steps", default=())
 """The steps that a request is made in, outermost first."""
 

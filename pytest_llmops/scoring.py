@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from pytest_llmops.errors import JudgeError
-from pytest_llmops.observed import Observed, system_prompt_of
 from pytest_llmops.records import Measurement
+from pytest_llmops.scanning import Assessed, Assessing
 
 if TYPE_CHECKING:
     from pytest_llmops.baseline.drift import StoredAnswer
     from pytest_llmops.checks import Judge, Rubric, Score
     from pytest_llmops.checks.adapters import LibraryScore
-    from pytest_llmops.checks.jury import Judging
+    from pytest_llmops.checks.jury import Judging, Jury
     from pytest_llmops.checks.pairwise import Preference
     from pytest_llmops.checks.score import Measured
     from pytest_llmops.checks.similarity import Similarity
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from pytest_llmops.datasets import Case
 
 
-class Scored(Observed):
+class Scored(Assessed):
     """The part of a Result that is scored: each score becomes a measurement of its test."""
 
     _evaluation: Scoring
@@ -60,11 +61,18 @@ class Scored(Observed):
     def grounded_in(self, context: str | Sequence[str]) -> Score:
         """How far the text says only what `context` (one or several texts) says, 0..1, by the judge."""
         __tracebackhide__ = True
-        judge, rubric, what = self._evaluation.judging(self, "faithfulness", None)
-        texts = (context,) if isinstance(context, str) else tuple(context)
+        judge, rubric, what = self._evaluation.judging(self, "faithfulness", None, context)
         with self._evaluation.judged(rubric, self._suffix) as verdict:
-            what["context"] = texts
             score = judge.score(rubric, **what)
+            verdict(score)
+        return score
+
+    async def agrounded_in(self, context: str | Sequence[str]) -> Score:
+        """`grounded_in`, without blocking the running loop."""
+        __tracebackhide__ = True
+        judge, rubric, what = self._evaluation.judging(self, "faithfulness", None, context)
+        with self._evaluation.judged(rubric, self._suffix) as verdict:
+            score = await judge.ascore(rubric, **what)
             verdict(score)
         return score
 
@@ -78,16 +86,14 @@ class Scored(Observed):
             JudgeError: the judge failed.
         """
         __tracebackhide__ = True
-        with self._evaluation.toned(self) as (judge, what, heard):
-            heard(tone := judge.settle(what))
-        return tone
+        with self._evaluation.toned(self) as (judge, question, heard):
+            return heard(judge.poll(question))
 
     async def atone(self) -> Tone:
         """`tone`, without blocking the running loop."""
         __tracebackhide__ = True
-        with self._evaluation.toned(self) as (judge, what, heard):
-            heard(tone := await judge.asettle(what))
-        return tone
+        with self._evaluation.toned(self) as (judge, question, heard):
+            return heard(await judge.apoll(question))
 
     def ragas(self, metric: Any, **options: Any) -> LibraryScore:
         """Measure by a metric of ragas, driven by the judge; recorded as ``ragas.NAME`` (docs/judges.md).
@@ -104,6 +110,11 @@ class Scored(Observed):
 
         return self._evaluation.by_library(self, "ragas", ragas.evaluate, metric, options)
 
+    async def aragas(self, metric: Any, **options: Any) -> LibraryScore:
+        """`ragas`, without blocking the running loop."""
+        __tracebackhide__ = True
+        return await asyncio.to_thread(self.ragas, metric, **options)
+
     def deepeval(self, metric: Any, **options: Any) -> LibraryScore:
         """Measure by a metric of deepeval, driven by the judge; recorded as ``deepeval.NAME`` (docs/judges.md).
 
@@ -118,6 +129,11 @@ class Scored(Observed):
         from pytest_llmops.checks.adapters import deepeval
 
         return self._evaluation.by_library(self, "deepeval", deepeval.evaluate, metric, options)
+
+    async def adeepeval(self, metric: Any, **options: Any) -> LibraryScore:
+        """`deepeval`, without blocking the running loop."""
+        __tracebackhide__ = True
+        return await asyncio.to_thread(self.deepeval, metric, **options)
 
     @property
     def style(self) -> Style:
@@ -145,7 +161,7 @@ class Scored(Observed):
         return cast("Similarity", self.metric("similarity", text))
 
 
-class Scoring:
+class Scoring(Assessing):
     """The part of an Evaluation that scores results and keeps what comes of it."""
 
     judge: Callable[[], Judging]
@@ -162,7 +178,9 @@ class Scoring:
 
     # -- judges ---------------------------------------------------------------------------------------------------
 
-    def judging(self, result: Scored, criterion: Any, asked: Any) -> tuple[Judging, Rubric, dict[str, Any]]:
+    def judging(
+        self, result: Scored, criterion: Any, asked: Any, context: str | Sequence[str] | None = None
+    ) -> tuple[Judging, Rubric, dict[str, Any]]:
         """The judge, the rubric, and what the judge is told.
 
         Raises:
@@ -182,7 +200,7 @@ class Scoring:
             "text": text,
             "input": asked if asked is not None else (case.input if case else None),
             "expected": case.expected if case else None,
-            "context": case.context if case else (),
+            "context": context if context is not None else (case.context if case else ()),
         }
         self._asked[rubric.name + result._suffix] = judge, rubric, what
         return judge, rubric, what
@@ -232,58 +250,83 @@ class Scoring:
         __tracebackhide__ = True
         from pytest_llmops.checks.pairwise import prefer
 
+        with self._preferring(first, second, criterion) as (what, preferred):
+            return preferred(prefer(**what))
+
+    async def aprefer(self, first: Scored, second: Scored, criterion: Any) -> Preference:
+        """`prefer`, without blocking the running loop."""
+        __tracebackhide__ = True
+        from pytest_llmops.checks.pairwise import aprefer
+
+        with self._preferring(first, second, criterion) as (what, preferred):
+            return preferred(await aprefer(**what))
+
+    @contextlib.contextmanager
+    def _preferring(
+        self, first: Scored, second: Scored, criterion: Any
+    ) -> Iterator[tuple[dict[str, Any], Callable[[Preference], Preference]]]:
+        """What is compared, and what takes down the outcome."""
+        __tracebackhide__ = True
         judge, rubric, given = self.judging(first, criterion, None)
-        texts = given["text"], self.judging(second, criterion, None)[2]["text"]
-        others = {key: value for key, value in given.items() if key != "text"}
+        texts = {"first": given.pop("text"), "second": self.judging(second, criterion, None)[2]["text"]}
         name = f"{rubric.name}.prefers"
+
+        def preferred(found: Preference) -> Preference:
+            values = {name: float(found), f"{rubric.name}.position_bias": found.position_bias}
+            if found.disagreement is not None:
+                values[f"{name}.disagreement"] = found.disagreement
+            for metric, value in values.items():
+                self.measurements[self._free(metric)] = Measurement(
+                    value=value,
+                    reason=found.reason if metric == name else None,
+                    source="judge" if metric == name else "builtin",
+                    direction="lower" if metric.endswith(".disagreement") else "higher",
+                    definition=found.definition,
+                )
+            return found
+
         try:
-            found = prefer(judge.lead, rubric, *texts, **others)
+            yield {"judge": judge.named(rubric.name), "rubric": rubric, **texts, **given}, preferred
         except JudgeError as error:
             self.measurements[self._free(name)] = Measurement(status="error", reason=str(error), source="judge")
             raise
-        for metric, value in ((name, float(found)), (f"{rubric.name}.position_bias", found.position_bias)):
-            self.measurements[self._free(metric)] = Measurement(
-                value=value,
-                reason=found.reason if metric == name else None,
-                source="judge" if metric == name else "builtin",
-                definition=found.definition,
-            )
-        return found
 
     @contextlib.contextmanager
-    def toned(self, result: Scored) -> Iterator[tuple[Judge, HowItSounds, Callable[[Tone], None]]]:
-        """The judge, what it is asked about a result's tone, and what takes down its answer."""
+    def toned(
+        self, result: Scored
+    ) -> Iterator[tuple[Judge | Jury, Callable[[Judge, int], HowItSounds], Callable[[list[Tone]], Tone]]]:
+        """The judge, what each of its members is asked about a result's tone, and what takes down their answers."""
         __tracebackhide__ = True
-        from pytest_llmops.checks.tone import SCALES, HowItSounds
+        from pytest_llmops.checks.tone import SCALES, asking, together
 
-        judge, text = self.judge().lead, result.text
-        measured: dict[str, Measurement] = {}
+        judge, text = self.judge().named("tone"), result.text
 
-        def failed(reason: str) -> None:
+        def heard(votes: list[Tone]) -> Tone:
+            tone = together(judge, votes)
             for name, direction in SCALES.items():
-                measured[name] = Measurement(status="error", reason=reason, source="judge", direction=direction)
-
-        def heard(tone: Tone) -> None:
-            for name, direction in SCALES.items():
-                measured[name] = Measurement(
+                self.measurements[f"tone_{name}{result._suffix}"] = Measurement(
                     value=getattr(tone, name),
                     reason=f"{tone}: {tone.reason}",
                     source="judge",
                     direction=direction,
                     definition=tone.definition,
                 )
+            for name, value in tone.disagreement.items():
+                self.measurements[f"tone_{name}.disagreement{result._suffix}"] = Measurement(
+                    value=value, source="builtin", direction="lower", definition=tone.definition
+                )
+            return tone
 
         try:
             if text is None:
                 raise JudgeError("tone: there is no text to judge: the run returned no str, and no call answered.")
-            asked = self.case.input if self.case else None
-            yield judge, HowItSounds(judge.model, text, input=asked), heard
+            yield judge, asking(text, self.case.input if self.case else None), heard
         except JudgeError as error:
-            failed(str(error))
+            for name, direction in SCALES.items():
+                self.measurements[f"tone_{name}{result._suffix}"] = Measurement(
+                    status="error", reason=str(error), source="judge", direction=direction
+                )
             raise
-        finally:
-            for name, measurement in measured.items():
-                self.measurements[f"tone_{name}{result._suffix}"] = measurement
 
     def _unjudged(self, rubric: Rubric, suffix: str, reason: str) -> None:
         self.measurements[rubric.name + suffix] = Measurement(
@@ -295,7 +338,7 @@ class Scoring:
     ) -> LibraryScore:
         """`Result.ragas` and `Result.deepeval`."""
         __tracebackhide__ = True
-        from pytest_llmops.checks.adapters import Material
+        from pytest_llmops.checks.adapters import Material, measured
         from pytest_llmops.checks.judge_prompt import as_text
 
         case, text = self.case, result.text
@@ -306,7 +349,7 @@ class Scoring:
             if text is None:
                 raise JudgeError(f"{library} {name}: there is no text: the run returned no str, and no call answered.")
             material = Material(text, **shown, context=case.context if case else ())
-            found = evaluate(metric, self.judge().lead, material, options)
+            found = measured(evaluate, self.judge().named(f"{library}.{name}"), metric, material, options)
         except JudgeError as error:
             failed = Measurement(status="error", reason=str(error), source="library")
             self.measurements[f"{library}.{name}{result._suffix}"] = failed
@@ -314,6 +357,10 @@ class Scoring:
         self.measurements[found.name + result._suffix] = Measurement(
             value=float(found), reason=found.reason, source="library", definition=found.definition
         )
+        if found.disagreement is not None:
+            self.measurements[f"{found.name}.disagreement{result._suffix}"] = Measurement(
+                value=found.disagreement, source="builtin", direction="lower", definition=found.definition
+            )
         return found
 
     # -- metrics without a model ----------------------------------------------------------------------------------
@@ -337,22 +384,6 @@ class Scoring:
         )
         return measured
 
-    def scan(self, result: Scored, name: str) -> None:
-        """Measure whether a built-in guardrail finds something in the text: 1 or 0, lower is better.
-
-        Raises:
-            SettingsError: it needs something that is not there, a canary for example.
-        """
-        from pytest_llmops.checks.guardrails import build
-
-        text = result.text
-        if text is None:
-            found = Measurement(status="unscored", reason="there is no text", source="guardrail", direction="lower")
-        else:
-            outcome = build(name).check(text, {"system_prompt": system_prompt_of(result.calls)})
-            found = Measurement(value=float(outcome.triggered), reason=outcome.reason or None, source="guardrail")
-        self.measurements[name + result._suffix] = found.model_copy(update={"direction": "lower", "kind": "rate"})
-
     def measure(self, names: Sequence[str]) -> None:
         """Score the last result by `names` (the marker's ``measure``), those that the test did not score itself.
 
@@ -362,7 +393,8 @@ class Scoring:
         if not names or not self.results:
             return
         from pytest_llmops.checks import metrics
-        from pytest_llmops.checks.guardrails import BUILTIN
+        from pytest_llmops.checks.builtin_rubrics import BUILTIN as RUBRICS
+        from pytest_llmops.checks.guardrails import known
 
         failed: JudgeError | None = None
         for name in names:
@@ -370,7 +402,7 @@ class Scoring:
                 try:
                     if metrics.known(name):
                         self.results[-1].metric(name)
-                    elif name in BUILTIN:
+                    elif name not in RUBRICS and known(name):
                         self.scan(self.results[-1], name)
                     else:
                         self.results[-1].judge(name)

@@ -21,11 +21,13 @@ from pytest_llmops.cassettes.clients import Interception
 from pytest_llmops.cassettes.keys import IGNORED_FIELDS
 from pytest_llmops.cassettes.miss import CassetteMiss
 from pytest_llmops.cassettes.redaction import KEY_VARIABLES, Scrubber, mask
+from pytest_llmops.cassettes.storage import Interaction
 from pytest_llmops.cassettes.tape import LOOPBACK, Tape, TapeOptions
 from pytest_llmops.cassettes.watcher import watchers
 from pytest_llmops.configuration import Configuration
 from pytest_llmops.errors import JudgeError, LlmopsError, SettingsError
 from pytest_llmops.evaluation import Evaluation
+from pytest_llmops.extending import extend_guardrails
 from pytest_llmops.marker import MarkerSpec, Trial, parse
 from pytest_llmops.masking import masked
 from pytest_llmops.options import MARKER
@@ -63,9 +65,11 @@ class ItemSession:
         self._config = config
         self._configuration = configuration
         self._running: dict[str, _Running] = {}
+        self._before_rerun: dict[str, list[Interaction]] = {}
         self._judge: Judging | None = None
         self._stored: list[StoredAnswers | None] | None = None
         session_judge.append(self._make_judge)
+        extend_guardrails(config)
         self._registries: dict[Path, Registry] = {}
         self._placeholders: list[str] = []
         project = configuration.project
@@ -130,6 +134,7 @@ class ItemSession:
             command=naming.record_command(item),
             foreign=naming.foreign_cassette(item) if not live and not path.exists() else None,
             resume=configuration.resume,
+            stored=self._before_rerun.get(item.nodeid),
         )
         evaluation = Evaluation(
             tape, configuration.project, self._make_judge, case=trial.case, store_text=configuration.store_text
@@ -282,8 +287,11 @@ class ItemSession:
     def _finish(self, item: pytest.Item, running: _Running) -> None:
         tape = running.evaluation.tape
         scope.deactivate(tape)
+        passed = running.outcome == "passed" and "call" in running.phases
+        if not passed and any(transfer.kept for transfer in tape.transfers):
+            self._before_rerun[item.nodeid] = tape.before
         try:
-            tape.close(passed=running.outcome == "passed" and "call" in running.phases)
+            tape.close(passed=passed)
         finally:
             if tape.notes:
                 item.add_report_section("teardown", "llmops", "\n".join(tape.notes))
@@ -356,7 +364,9 @@ class ItemSession:
             tags=[*running.spec.tags, *(case.tags if case else ())],
             prompt=running.spec.prompt or next(iter(evaluation.used_prompts), None),
             prompts={name: prompt.hash for name, prompt in evaluation.used_prompts.items()},
-            dataset_fingerprint=case.fingerprint if case else None,
+            line=item.location[1] + 1 if item.location[1] is not None else None,
+            dataset=naming.dataset_file(item, running.spec.dataset),
+            dataset_fingerprint=_fingerprint(case.fingerprint if case else None, evaluation.labelled),
             input=scrub(case.input) if case else None,
             output=scrub(text),
             measurements=self._measurements(running),
@@ -367,7 +377,8 @@ class ItemSession:
             rejudged=evaluation.rejudged,
             cassette=CassetteUse(
                 file=tape.name if tape.mode != "live" else None,
-                digest=tape.digest(),
+                # Labelled texts that no model was asked about give the same rates again, unless the code is another.
+                digest=tape.digest() or _fingerprint(None, evaluation.labelled),
                 replayed=sum(not t.live for t in tape.transfers),
                 live=sum(t.live for t in tape.transfers),
             ),
@@ -406,6 +417,15 @@ class UnknownCost(AssertionError):
 
 
 UnknownCost.__module__ = "builtins"  # a short name in pytest's report
+
+
+def _fingerprint(case: str | None, labelled: list[str]) -> str | None:
+    """The hash of a dataset case, together with the labelled texts measured in its test."""
+    if not labelled:
+        return case
+    from pytest_llmops import rating
+
+    return rating.fingerprint(case, labelled)
 
 
 def _outcome(report: pytest.TestReport, xfail: bool) -> Outcome:

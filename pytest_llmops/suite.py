@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from pytest_llmops import behaviour, guarding
+from pytest_llmops import behaviour, guarding, scanning
 from pytest_llmops.behaviour import Action, Confidence
 from pytest_llmops.cassettes import scope
 from pytest_llmops.checks.guardrails import Guardrail
 from pytest_llmops.errors import PromptError, SettingsError
 from pytest_llmops.evidence import Trigger
-from pytest_llmops.guarding import Guard, Guarded
+from pytest_llmops.guarding import Guard, Guarded, GuardFailed
 from pytest_llmops.observed import Language, language_of
 from pytest_llmops.prompts import Prompt, RenderedPrompt
 from pytest_llmops.records import Measurement
 
 if TYPE_CHECKING:
+    from pytest_llmops.checks import Judge
+    from pytest_llmops.checks.spoken import WhichLanguage
     from pytest_llmops.evaluation import Evaluation
     from pytest_llmops.result import Result
 
@@ -31,6 +34,8 @@ REFUSALS = {
     "en": "I cannot help with this request.",
     "pt": "Não posso ajudar com esta solicitação.",
     "es": "No puedo ayudar con esta solicitud.",
+    "vi": "Tôi không thể hỗ trợ yêu cầu này.",
+    "zh": "我无法协助处理这个请求。",
 }
 """What stands in a blocked answer's place, by language; English for others."""
 
@@ -44,6 +49,7 @@ class PromptTestSuite:
             ``variables`` where it has such parameters. None: the prompt is rendered and sent to its own model.
         guardrails: names (or guardrails) put around it, in place of the prompt's own ``guardrails`` section.
         variables: values of the prompt's variables, beside the input.
+        judge_language: ask the judge for the language of texts that are too short or too regional to tell offline.
     """
 
     __test__ = False
@@ -55,12 +61,14 @@ class PromptTestSuite:
         *,
         guardrails: Sequence[str | Guardrail] | None = None,
         variables: Mapping[str, Any] | None = None,
+        judge_language: bool = False,
     ) -> None:
         if not isinstance(prompt, str) or not prompt.strip():
             raise SettingsError(f"PromptTestSuite({prompt!r}): expected a prompt's id, such as 'customer-support@2'.")
         if app is not None and not callable(app):
             raise SettingsError(f"PromptTestSuite(app={app!r}): expected a function.")
         self.reference, self.app, self.variables = prompt, app, dict(variables or {})
+        self.judge_language = judge_language
         self._guards = guarding.of_names(guardrails) if guardrails is not None else None
 
     def __repr__(self) -> str:
@@ -78,6 +86,7 @@ class PromptTestSuite:
         expected_behavior: str | None = None,
         language: str | None = None,
         variables: Mapping[str, Any] | None = None,
+        context: Sequence[str] = (),
         name: str | None = None,
     ) -> SuiteResult:
         """Put one input through guards, application and guards.
@@ -87,14 +96,17 @@ class PromptTestSuite:
             expected_behavior: what it should do; measured as ``expected_behavior`` where that can be read.
             language: BCP 47, declared for texts too short or too regional to tell.
             variables: over the suite's.
+            context: texts that the answer may rest on, for guards that judge it; default the case's, or the variable
+                ``context``.
             name: tells several runs of one test apart in measurements.
 
         Raises:
             SettingsError: outside of a test marked ``llm_eval``.
             PromptError: no such prompt, or variables that it does not take.
+            JudgeError: a guard's judge failed.
         """
         __tracebackhide__ = True
-        run = _Run(self, input, expected_behavior, language, variables)
+        run = _Run(self, input, expected_behavior, language, variables, context)
         return run.finished(run.evaluation.run(run.answer, name=name))
 
     async def arun(
@@ -104,11 +116,12 @@ class PromptTestSuite:
         expected_behavior: str | None = None,
         language: str | None = None,
         variables: Mapping[str, Any] | None = None,
+        context: Sequence[str] = (),
         name: str | None = None,
     ) -> SuiteResult:
         """`run` for an async application."""
         __tracebackhide__ = True
-        run = _Run(self, input, expected_behavior, language, variables)
+        run = _Run(self, input, expected_behavior, language, variables, context)
         return run.finished(await run.evaluation.arun(run.aanswer, name=name))
 
     def guards(self, prompt: Prompt) -> tuple[list[Guard], tuple[str, ...]]:
@@ -157,7 +170,22 @@ class SuiteResult:
 
     @cached_property
     def _judged(self) -> tuple[Action, Confidence]:
-        return self._run.judged(self.output)
+        __tracebackhide__ = True
+        judge, question = self._run.behaving(self.output)
+        return judge.settle(question)
+
+    async def ajudged(self) -> SuiteResult:
+        """Ask the judge, without blocking the running loop, for what the attributes here would ask it for."""
+        __tracebackhide__ = True
+        if None in self._did and "_judged" not in vars(self):
+            judge, question = self._run.behaving(self.output)
+            vars(self)["_judged"] = await judge.asettle(question)
+        for name, text in (("detected_language", self._run.input), ("response_language", self.output)):
+            found = self._run.told(text)
+            if name not in vars(self) and self._run.asks_for(found):
+                judge, which = self._run.speaking(text)
+                vars(self)[name] = scanning.told(await judge.asettle(which))
+        return self
 
     @property
     def as_expected(self) -> bool:
@@ -167,12 +195,12 @@ class SuiteResult:
             raise SettingsError("as_expected: run(…, expected_behavior='escalate_to_human') says what is expected.")
         return bool(self.action == behaviour.normalised(expected))
 
-    @property
+    @cached_property
     def detected_language(self) -> Language:
         """The input's language; the declared one where the text is too short or too regional to tell."""
         return self._run.language_of(self._run.input)
 
-    @property
+    @cached_property
     def response_language(self) -> Language:
         """The output's language, likewise."""
         return self._run.language_of(self.output)
@@ -188,12 +216,14 @@ class _Run:
         expected: str | None,
         language: str | None,
         variables: Mapping[str, Any] | None,
+        context: Sequence[str],
     ) -> None:
         if not isinstance(input, str):
             raise SettingsError(f"suite.run(input={input!r}): expected a text.")
         self.evaluation = _evaluation()
         self.suite, self.input, self.expected, self.language = suite, input, expected, language
         self.variables = {**suite.variables, **(variables or {})}
+        self.context = context
         self.prompt = self.evaluation.prompt(suite.reference)
         self.guards, self.unknown = suite.guards(self.prompt)
         self.looked: list[Guarded] = []
@@ -203,23 +233,31 @@ class _Run:
 
     def answer(self) -> str:
         __tracebackhide__ = True
-        said = self._guarded("input", self.input)
+        with self._failing():
+            said = self._passed(guarding.apply(self.guards, "input", self.input, self._known()))
         if said is not None:
             self.raw = self._application(said)
             if inspect.isawaitable(self.raw):
                 if inspect.iscoroutine(self.raw):
                     self.raw.close()
                 raise SettingsError("the suite's app is async: use `await suite.arun(…)` in an async test.")
-            self._take(self.raw)
+            visible = self._read(self.raw)
+            with self._failing():
+                passed = self._passed(guarding.apply(self.guards, "output", visible, self._known()))
+            self.output = self.output if passed is None else passed
         return self.output
 
     async def aanswer(self) -> str:
         __tracebackhide__ = True
-        said = self._guarded("input", self.input)
+        with self._failing():
+            said = self._passed(await guarding.aapply(self.guards, "input", self.input, self._known()))
         if said is not None:
             raw = self._application(said)
             self.raw = await raw if inspect.isawaitable(raw) else raw
-            self._take(self.raw)
+            visible = self._read(self.raw)
+            with self._failing():
+                passed = self._passed(await guarding.aapply(self.guards, "output", visible, self._known()))
+            self.output = self.output if passed is None else passed
         return self.output
 
     def _application(self, said: str) -> Any:
@@ -256,19 +294,37 @@ class _Run:
                 values[name] = self.language
         return self.prompt.render(values)
 
-    def _take(self, raw: Any) -> None:
-        """Read what the application returned, and let the guards of the output look at it."""
+    def _read(self, raw: Any) -> str:
+        """What the user would read of what the application returned."""
         self.fields = behaviour.structured(raw)
         result = scope.current_capture(self.evaluation.tape)
-        said = behaviour.visible(raw, self.fields, getattr(result, "text", None))
-        passed = self._guarded("output", said)
-        if passed is not None:
-            self.output = passed
+        return behaviour.visible(raw, self.fields, getattr(result, "text", None))
 
-    def _guarded(self, stage: Any, text: str) -> str | None:
+    def _known(self) -> dict[str, Any]:
+        """What guards are told besides the text."""
+        case, texts = self.evaluation.case, self.context or self.variables.get("context") or ()
+        return {
+            "system_prompt": self.prompt.system_prompt,
+            "language": self.language,
+            "input": self.input,
+            "expected": case.expected if case else None,
+            "context": texts or (case.context if case else ()),
+        }
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """A guard whose judge failed is an error of its measurements, and of the test."""
+        __tracebackhide__ = True
+        try:
+            yield
+        except GuardFailed as failed:
+            guardrail, suffix = failed.guardrail, getattr(scope.current_capture(self.evaluation.tape), "suffix", "")
+            errors = scanning.failed(guardrail, guardrail.name, suffix, failed.error, failed.stage)
+            self.evaluation.measurements.update(errors)
+            raise failed.error from None
+
+    def _passed(self, looked: Guarded) -> str | None:
         """The text as the guards let it through; None where they keep it back, and `output` says so."""
-        context = {"system_prompt": self.prompt.system_prompt, "language": self.language}
-        looked = guarding.apply(self.guards, stage, text, context)
         self.looked.append(looked)
         if looked.blocked_by is None:
             return looked.text
@@ -276,11 +332,26 @@ class _Run:
         return None
 
     def _refusal(self) -> str:
-        language = self.language_of(self.input).partition("-")[0]
+        language = self.told(self.input).partition("-")[0]
         return REFUSALS.get(language, REFUSALS["en"])
 
     def language_of(self, text: str) -> Language:
+        __tracebackhide__ = True
+        found = self.told(text)
+        if not self.asks_for(found):
+            return found
+        judge, question = self.speaking(text)
+        return scanning.told(judge.settle(question))
+
+    def told(self, text: str) -> Language:
         return language_of(text, self.evaluation.project.languages, declared=self.language)
+
+    def asks_for(self, found: Language) -> bool:
+        return self.suite.judge_language and found.source in ("none", "declared")
+
+    def speaking(self, text: str) -> tuple[Judge, WhichLanguage]:
+        judge, declared = self.evaluation.judge().lead, (self.language,) if self.language else ()
+        return judge, scanning.which_language(judge, text, (*self.evaluation.project.languages, *declared))
 
     def finished(self, result: Result) -> SuiteResult:
         if result.error is not None:  # the application's own guard, or the provider's, stopped it
@@ -290,7 +361,13 @@ class _Run:
         result.reported += fired
         names = {trigger.name for trigger in fired}
         for name in dict.fromkeys(name for looked in self.looked for name in looked.checked):
-            self.evaluation.guarded(name, result, triggered=name in names)
+            stages = [looked.stage for looked in self.looked if name in looked.checked]
+            self.evaluation.guarded(
+                name, result, triggered=name in names, stage=stages[0] if len(stages) == 1 else "both"
+            )
+        for looked in self.looked:
+            for outcome in looked.outcomes.values():
+                self.evaluation.measurements.update(scanning.scored(outcome.scores, result.suffix, looked.stage))
         finished = SuiteResult(self, result)
         action, _ = self.did(result)
         if self.expected is not None and action is not None:
@@ -308,10 +385,9 @@ class _Run:
             return Action("block", "guardrail"), Confidence(1.0, "guardrail")
         return behaviour.read(self.fields, result.tool_calls)
 
-    def judged(self, output: str) -> tuple[Action, Confidence]:
-        __tracebackhide__ = True
+    def behaving(self, output: str) -> tuple[Judge, behaviour.WhatItDid]:
         judge = self.evaluation.judge().lead
-        return judge.settle(behaviour.WhatItDid(judge.model, output, input=self.input, expected=self.expected))
+        return judge, behaviour.WhatItDid(judge.model, output, input=self.input, expected=self.expected)
 
 
 def _evaluation() -> Evaluation:

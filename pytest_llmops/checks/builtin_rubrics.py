@@ -88,6 +88,20 @@ BUILTIN: dict[str, Rubric] = {
             needs=("context",),
         ),
         Rubric(
+            "factual_accuracy",
+            "Are the facts that the answer states true? Take its claims one by one. Where an expected answer or a "
+            "context is given, that is what they are held against; everything else is held against what is well "
+            "established. Opinions, questions, greetings and admitted uncertainty are no claims. A claim that nobody "
+            "can check is neither true nor false.",
+            {
+                1: "Its main claim is false.",
+                2: "Several claims are false, or one that matters is.",
+                3: "The main claim is true; one that matters is misleading, or a secondary one is false.",
+                4: "All that matters is true; a detail is imprecise.",
+                5: "Every claim is true, or it makes none.",
+            },
+        ),
+        Rubric(
             "instruction_adherence",
             "How far does the answer do what the input instructs: format, length, language, what to include, what to "
             "leave out, role and tone? List the instructions first, then check each. Explicit prohibitions weigh most.",

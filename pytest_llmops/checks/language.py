@@ -51,13 +51,13 @@ class LanguageResult:
 
     Args:
         code: BCP 47, such as ``pt`` or ``pt-BR``; ``und`` where it cannot be told.
-        source: ``script`` and ``model`` were read from the text, ``declared`` is what the caller said, ``none`` is
-            for ``und``.
+        source: ``script`` and ``model`` were read from the text, ``declared`` is what the caller said, a ``judge`` was
+            asked, ``none`` is for ``und``.
         confidence: 0..1; 1 where declared or told by the script.
     """
 
     code: str
-    source: Literal["script", "model", "declared", "none"]
+    source: Literal["script", "model", "declared", "judge", "none"]
     confidence: float
 
 

@@ -42,6 +42,7 @@ def test_a_project_without_llm_tests_loads_nothing_heavy(project):
     assert {name for name in modules if name.startswith("pytest_llmops.")} == {
         "pytest_llmops.controller",
         "pytest_llmops.errors",
+        "pytest_llmops.hookspecs",
         "pytest_llmops.made_up",
         "pytest_llmops.options",
         "pytest_llmops.plugin",

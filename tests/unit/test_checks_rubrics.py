@@ -13,6 +13,7 @@ from pytest_llmops.errors import SettingsError
 PROMISED = {
     *("helpfulness", "relevance", "correctness", "completeness", "clarity", "faithfulness"),
     *("instruction_adherence", "tone", "empathy", "defensiveness", "safety"),
+    "factual_accuracy",
 }
 
 

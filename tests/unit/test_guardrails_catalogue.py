@@ -21,6 +21,15 @@ STAGES = {
     "context_size": "input",
     "system_prompt_leak": "output",
     "canary_leak": "output",
+    "pii_presidio": "both",
+    "content_safety": "both",
+    "bias": "both",
+    "misinformation": "output",
+    "inappropriate": "both",
+    "privacy": "both",
+    "hallucination": "output",
+    "factual_accuracy": "output",
+    "instruction_adherence": "output",
 }
 
 

@@ -1,11 +1,25 @@
-"""Guardrails: detectors that need no network. docs/guardrails.md says what each finds and misses."""
+"""Guardrails: detectors, and what is asked of a judge. docs/guardrails.md says what each finds and misses."""
 
-from pytest_llmops.checks.guardrails.catalogue import BUILTIN, ENTRY_POINTS, build
-from pytest_llmops.checks.guardrails.outcome import Action, Context, Guardrail, Outcome, Severity, Span, Stage
+from pytest_llmops.checks.guardrails.catalogue import BUILTIN, ENTRY_POINTS, JUDGED, OFFLINE, build, known
+from pytest_llmops.checks.guardrails.judged import OVERALL
+from pytest_llmops.checks.guardrails.outcome import (
+    DETECTED,
+    Action,
+    Context,
+    Guardrail,
+    Outcome,
+    Severity,
+    Span,
+    Stage,
+)
 
 __all__ = [
     "BUILTIN",
+    "DETECTED",
     "ENTRY_POINTS",
+    "JUDGED",
+    "OFFLINE",
+    "OVERALL",
     "Action",
     "Context",
     "Guardrail",
@@ -14,4 +28,5 @@ __all__ = [
     "Span",
     "Stage",
     "build",
+    "known",
 ]

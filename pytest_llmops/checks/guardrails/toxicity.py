@@ -1,13 +1,30 @@
-"""Toxicity by a word list: it knows words, not meaning; a judge reads better (docs/guardrails.md)."""
+"""Toxicity: by a moderation endpoint or a judge where there is one, else by a word list, which knows no meaning."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING, get_args
 
+from pytest_llmops.checks.guardrails import surroundings
 from pytest_llmops.checks.guardrails.folding import revealed
-from pytest_llmops.checks.guardrails.outcome import Action, Context, Outcome, Severity, Span, Stage
+from pytest_llmops.checks.guardrails.judged import SafetyGuardrail
+from pytest_llmops.checks.guardrails.outcome import (
+    DETECTED,
+    Action,
+    Context,
+    Outcome,
+    Severity,
+    Span,
+    Stage,
+    severity_of,
+)
+from pytest_llmops.checks.guardrails.surroundings import ToxicityBy
+from pytest_llmops.errors import SettingsError, did_you_mean
+
+if TYPE_CHECKING:
+    from pytest_llmops.checks.moderation import Moderation, Moderator
 
 _INSULT = (
     r"(?:(?:complete |total |fucking |bloody |utter |such an? |so |really |just )*)"
@@ -128,17 +145,77 @@ def _compiled() -> tuple[tuple[str, float, re.Pattern[str]], ...]:
     return tuple((kind, score, re.compile(pattern.replace(" ", r"\s+"))) for kind, score, pattern in _WORDS)
 
 
+_TOXIC = re.compile(r"hate|harass|toxic|insult|threat|abus|profan|identity|obscen", re.IGNORECASE)
+"""Categories of moderation endpoints that are about toxicity; the others are not this guardrail's business."""
+
+
 @dataclass(frozen=True)
 class ToxicityGuardrail:
-    """Triggers on threats, insults and slurs of a word list in ten languages; on swear words if several."""
+    """Triggers on threats, insults and slurs; the outcome's ``source`` and ``reason`` say who found them.
+
+    Args:
+        threshold: 0..1; default .5, and what a moderation endpoint itself flags.
+        by: ``words`` (a list in ten languages, offline), ``judge``, ``moderation``; ``auto``: as the settings say,
+            else the moderation endpoint where one is set, else the judge where one is named, else words.
+    """
 
     name: str = "toxicity"
     stage: Stage = "both"
-    threshold: float = 0.5
+    threshold: float | None = None
     action: Action = "flag"
+    by: ToxicityBy = "auto"
+
+    def __post_init__(self) -> None:
+        if self.by not in get_args(ToxicityBy):
+            raise SettingsError(f"toxicity: by={self.by!r}.{did_you_mean(str(self.by), get_args(ToxicityBy))}")
 
     def check(self, text: str, context: Context | None = None) -> Outcome:
-        """Look for words; the reason names kinds, not words."""
+        """Have the text looked at; the reason of the word list names kinds, not words.
+
+        Raises:
+            JudgeError: the judge or the endpoint failed.
+            SettingsError: a moderation endpoint is asked for, and none is set.
+        """
+        __tracebackhide__ = True
+        by = self._by()
+        if by == "moderation":
+            return self._moderated(_moderator().check(text))
+        return self._judge().check(text, context) if by == "judge" else self._listed(text)
+
+    async def acheck(self, text: str, context: Context | None = None) -> Outcome:
+        """`check` without blocking the running loop."""
+        __tracebackhide__ = True
+        by = self._by()
+        if by == "moderation":
+            return self._moderated(await _moderator().acheck(text))
+        return await self._judge().acheck(text, context) if by == "judge" else self._listed(text)
+
+    def _by(self) -> ToxicityBy:
+        around = surroundings.current()
+        by = self.by if self.by != "auto" else around.toxicity
+        if by != "auto":
+            return by
+        return "moderation" if around.moderator is not None else "judge" if around.judged else "words"
+
+    def _judge(self) -> SafetyGuardrail:
+        threshold = 0.5 if self.threshold is None else self.threshold
+        return SafetyGuardrail(self.name, self.stage, "toxicity", threshold, self.action)
+
+    def _moderated(self, said: Moderation) -> Outcome:
+        known = [name for name in said.scores if _TOXIC.search(name)]
+        scores = {name: score for name, score in said.scores.items() if name in known} if known else dict(said.scores)
+        flagged = [name for name in said.flagged if not known or name in known]
+        if self.threshold is not None:
+            flagged = [name for name, score in scores.items() if score >= self.threshold]
+        score = max(scores.values(), default=float(bool(flagged)))
+        if not flagged:
+            return Outcome(False, score=score, source="moderation", definition=said.definition)
+        reason = f"moderation endpoint {said.model}: {', '.join(flagged)}"
+        severity = severity_of(max(score, DETECTED))
+        return Outcome(True, severity, score, reason, (), self.action, "moderation", definition=said.definition)
+
+    def _listed(self, text: str) -> Outcome:
+        threshold = 0.5 if self.threshold is None else self.threshold
         folded, disguises = revealed(text)
         spans = tuple(
             Span(kind, *match.span(), score)
@@ -149,9 +226,19 @@ class ToxicityGuardrail:
         score = max((span.score for span in spans), default=0.0)
         if sum(span.type == "profanity" for span in spans) > 1:
             score = max(score, 0.6)
-        if score < self.threshold:
+        if score < threshold:
             return Outcome(False, score=score)
         kinds = ", ".join(dict.fromkeys(span.type for span in spans))
         severity: Severity = "high" if score >= 0.9 else "medium"
         shown = () if disguises else tuple(sorted(spans, key=lambda s: s.start))
         return Outcome(True, severity, score, f"word list: {kinds}", shown, self.action)
+
+
+def _moderator() -> Moderator:
+    make = surroundings.current().moderator
+    if make is None:
+        raise SettingsError(
+            "toxicity by moderation: no endpoint is set. Under [tool.pytest-llmops.moderation]: "
+            'model = "openai:omni-moderation-latest".'
+        )
+    return make()
