@@ -72,6 +72,14 @@ def live_folder(config: pytest.Config) -> Path:
     return config.rootpath / (str(config.getini("cache_dir")) if known else ".pytest_cache") / "llmops-live"
 
 
+def dataset_file(item: pytest.Item, dataset: str | None) -> str | None:
+    """The file of a marker's dataset, from the rootdir on as node ids are."""
+    if dataset is None:
+        return None
+    file, root = (item.path.parent / dataset).resolve(), item.config.rootpath.resolve()
+    return (file.relative_to(root) if file.is_relative_to(root) else file).as_posix()
+
+
 def foreign_cassette(item: pytest.Item) -> Path | None:
     """The test's cassette of pytest-recording, where there is one: ``cassettes/<module>/<test>.yaml``."""
     folder = item.path.parent / "cassettes" / item.path.stem

@@ -151,6 +151,10 @@ class TestRecord(Record):
     """The registry prompt the test is about."""
     prompts: dict[str, str] = Field(default_factory=dict)
     """Every registry prompt that the test used, with its hash."""
+    line: int | None = None
+    """Where the test function begins in its file, from 1."""
+    dataset: str | None = None
+    """The dataset's file, as test files are named; None without a dataset."""
     dataset_fingerprint: str | None = None
     """Hash of the dataset case (input, expected, context, turns); None without a dataset."""
     input: Any = None

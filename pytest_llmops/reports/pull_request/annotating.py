@@ -7,8 +7,8 @@ from pathlib import PurePosixPath
 from pytest_llmops.compare import Policy, failures
 from pytest_llmops.reports import text
 from pytest_llmops.reports.pull_request.findings import Case, Findings, find
-from pytest_llmops.reports.pull_request.head import plural
 from pytest_llmops.reports.pull_request.neutral import clip, visible
+from pytest_llmops.reports.pull_request.quantities import plural
 from pytest_llmops.reports.pull_request.view import Annotation, View
 
 WORDS = 300
@@ -58,7 +58,8 @@ def _function(view: View, name: str, cases: list[Case]) -> Annotation:
     lines = [f"{_plain(case.name.partition('::')[2] or case.name)}: {_reason(case)}" for case in cases[:CASES]]
     more = [f"… and {len(cases) - CASES:,} more"] if len(cases) > CASES else []
     title = f"{_plain(test or name)}: {plural(len(cases), 'case')} got worse"
-    return Annotation("\n".join([*lines, *more]), title, "error", str(PurePosixPath(view.directory, file)))
+    line = next((trial.line for case in cases for trial in case.trials if trial.line), None)
+    return Annotation("\n".join([*lines, *more]), title, "error", str(PurePosixPath(view.directory, file)), line)
 
 
 def _reason(case: Case) -> str:

@@ -9,9 +9,8 @@ from pytest_llmops.records import CaseDelta, MetricComparison, RunRecord, TestRe
 from pytest_llmops.reports.pull_request import wording
 from pytest_llmops.reports.pull_request.findings import Case, Findings
 from pytest_llmops.reports.pull_request.fitting import Section
-from pytest_llmops.reports.pull_request.head import plural
 from pytest_llmops.reports.pull_request.neutral import code, inline
-from pytest_llmops.reports.pull_request.tables import amount
+from pytest_llmops.reports.pull_request.quantities import plural, valued
 from pytest_llmops.reports.pull_request.view import View
 
 
@@ -39,9 +38,12 @@ def sections(view: View, found: Findings, extent: Extent) -> list[Section]:
     def row(case: Case) -> str:
         return _case(case, view, run, extent)
 
+    broken = [one for one in found.worse if one.broken or one.finding]
+    fallen = [one for one in found.worse if not (one.broken or one.finding)]
     suspects = [f"- {code(one.case)}: {inline(one.reason or '', extent.words)}\n" for one in found.suspects]
     return [
-        *_told("Got worse", found.worse, row, extent, weight=1),
+        *_told("Broken", broken, row, extent, weight=1),
+        *_told("Got worse most", fallen, row, extent, weight=1),
         *_told("Failed", found.failed, row, extent, weight=2),
         *_named("missing, although its test ran", found.missing, extent, weight=3, unfolded=True),
         *_listed(f"{plural(len(found.suspects), 'case')} under suspicion", suspects, extent, weight=4),
@@ -114,8 +116,8 @@ def _why(case: Case, run: RunRecord, extent: Extent) -> list[str]:
     said = []
     trial = _telling(case)
     error = (case.broken and case.broken.reason) or (case.finding and case.finding.reason) or (trial and trial.error)
-    if error:
-        said.append(inline(error, extent.words))
+    if error and (words := inline(error, extent.words)):
+        said.append(words)  # never an empty item: under a line of text it would make a heading of that
     for row, fall in case.falls:
         if case.broken is not None and row.metric == "pass":
             continue
@@ -124,7 +126,7 @@ def _why(case: Case, run: RunRecord, extent: Extent) -> list[str]:
 
 
 def _fall(case: Case, row: MetricComparison, fall: CaseDelta, run: RunRecord, extent: Extent) -> str:
-    values = f"{inline(row.metric, 80)} {amount(fall.baseline, row, run)} → {amount(fall.current, row, run)}"
+    values = f"{inline(row.metric, 80)} {valued(fall.baseline, row, run)} → {valued(fall.current, row, run)}"
     measured = [trial.measurements[row.metric] for trial in case.trials if row.metric in trial.measurements]
     sign = 1 if row.direction == "higher" else -1
     scored = [one for one in measured if one.value is not None and one.reason]

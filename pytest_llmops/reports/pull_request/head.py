@@ -9,6 +9,7 @@ from pytest_llmops.records import RunRecord
 from pytest_llmops.reports import text
 from pytest_llmops.reports.pull_request.findings import Findings
 from pytest_llmops.reports.pull_request.neutral import code, inline, link
+from pytest_llmops.reports.pull_request.quantities import plural, usd, valued
 from pytest_llmops.reports.pull_request.view import View
 
 SIGNS = {"success": "✅", "regression": "❌", "failure": "❌", "needs-recording": "⚪", "error": "⚠️"}
@@ -16,33 +17,28 @@ NAMED = 2
 MODELS = 5
 
 
-def plural(count: int, word: str) -> str:
-    """A number with its noun: 1 case, 1,200 cases."""
-    return f"{count:,} {word}{'s' * (count != 1)}"
-
-
 def verdict(view: View, found: Findings) -> str:
     """The verdict in words, without the title; Markdown."""
-    if view.conclusion == "error" or view.run is None:
-        return "the run broke off" if view.run is None else "the run is not to be trusted"
-    said = [*_metrics(found), *_cases(found)]
-    if view.conclusion == "needs-recording" or (view.needs_recording and not said):
-        tests = plural(len(view.needs_recording), "test")
-        return ", ".join([f"{tests} to be recorded by a maintainer", *said])
-    if view.conclusion == "regression":
-        return ", ".join(said) or "regressed"
-    if view.conclusion == "failure":
-        return ", ".join(said) or "the tests failed"
-    return "; ".join([_passed(view.run), *said])
+    if view.run is None:
+        return "the run left no record"
+    said = [*_metrics(found, view.run), *_cases(found)]
+    if view.needs_recording and (view.conclusion == "needs-recording" or not said):
+        said.insert(0, f"{plural(len(view.needs_recording), 'test')} to be recorded by a maintainer")
+    if view.conclusion == "success":
+        return _passed(view.run)
+    return ", ".join(said) or {"regression": "regressed", "failure": "failed"}.get(view.conclusion, "broken off")
 
 
-def _metrics(found: Findings) -> list[str]:
+def _metrics(found: Findings, run: RunRecord) -> list[str]:
     said = []
     for word in ("regressed", "not_comparable", "inconclusive"):
         rows = [row for row in found.metrics if row.verdict == word]
         names = " and ".join(inline(row.metric, 60) for row in rows) if len(rows) <= NAMED else f"{len(rows)} metrics"
         if rows:
             said.append(f"{names} {word.replace('_', ' ')}")
+    if len(found.metrics) == len(said) == 1 and found.metrics[0].delta is not None:
+        row = found.metrics[0]
+        said[0] += f" ({valued(row.baseline, row, run)} → {valued(row.current, row, run)})"
     return said
 
 
@@ -67,7 +63,10 @@ def _passed(run: RunRecord) -> str:
         return "nothing was compared"
     better = [row for row in run.comparison.metrics if row.gate and row.verdict == "improved"]
     names = " and ".join(inline(row.metric, 60) for row in better) if len(better) <= NAMED else f"{len(better)} metrics"
-    return f"{names} improved" if better else "no regression"
+    said = [f"{names} improved" if better else "no regression"]
+    if run.comparison.accepted:
+        said.append(f"{plural(len(run.comparison.accepted), 'change')} accepted")
+    return ", ".join(said)
 
 
 def facts(view: View) -> list[str]:
@@ -89,14 +88,14 @@ def facts(view: View) -> list[str]:
 def _baseline(view: View) -> str:
     source = view.baseline
     if view.run is not None and view.run.comparison is None:
-        return "compared with no baseline"
+        return "Compared with no baseline"
     if source is None:
-        return "compared with the baseline"
+        return "Compared with the baseline"
     named = code(source.ref, 80) if source.ref else code(source.path or "", 120) or "the baseline"
     if source.sha:
         named += f" at {commit(view, source.sha)}"
     age = _age(view.run.created - source.created) if view.run and source.created else ""
-    return f"compared with {named}" + (f" ({age})" if age else "")
+    return f"Compared with {named}" + (f" ({age})" if age else "")
 
 
 def _age(age: timedelta) -> str:
@@ -126,16 +125,12 @@ def _calls(view: View, run: RunRecord) -> list[str]:
     judged = sum(call.role == "judge" for call in calls)
     said = [f"{plural(len(calls), 'call')}{f' ({judged:,} by judges)' if judged else ''}: {how}"]
     unknown = sum(call.cost_usd is None for call in calls)
-    price = f"cost {_usd(sum(call.cost_usd or 0.0 for call in calls))}"
+    price = f"cost {usd(sum(call.cost_usd or 0.0 for call in calls))}"
     price += f" and {plural(unknown, 'call')} of unknown price" if unknown else ""
     if view.cost_before and view.cost_now is not None:
         share = text.change(view.cost_now / view.cost_before - 1, "cost", relative=True)
-        price += f", the application's {share} against the baseline"
+        price += f" (the application's: {share} against the baseline)"
     if live and len(live) < len(calls):
-        price += f"; spent here {_usd(sum(call.cost_usd or 0.0 for call in live))}"
+        price += f", {usd(sum(call.cost_usd or 0.0 for call in live))} of it spent now"
     said.append(price if live else f"{price} when recorded, nothing now")
     return [" · ".join(said)]
-
-
-def _usd(value: float) -> str:
-    return inline(text.amount(value, "cost"))

@@ -7,18 +7,20 @@ page, where they are characters again. Those are parted by a zero-width space, w
 from __future__ import annotations
 
 import re
+from html import escape
 
 ZERO_WIDTH = "&#8203;"
-ESCAPES = {ord(c): f"&#{ord(c)};" for c in "\\`*_~[]|"} | {
-    ord("&"): "&amp;",
-    ord("<"): "&lt;",
-    ord(">"): "&gt;",
-    ord("$"): "<span>$</span>",  # as GitHub documents it; else "$a$" is a formula
-}
+_ESCAPED = re.compile(
+    r"[\\`*~|&<>$]"
+    r"|(?<![^\W_])_|_(?![^\W_])"  # within a word it is no emphasis
+    r"|\](?=[(\[:])"  # the bracket that makes a link, a footnote or a definition
+)
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+_AS_DOCUMENTED = {"$": "<span>$</span>"}  # GitHub's own advice; else "$a$" is a formula
 # Controls, marks that turn the direction, and characters without a width, in which a text can hide.
 _HIDDEN = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f"
-    "\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb\ud800-\udfff"
+    "\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb\ud800-\udfff"
     "\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+"
     # Joiners shape Persian, Indic scripts and emoji; beside a Latin letter they only hide.
     r"|(?<![^\x00-\u02ff])[\u200c\u200d]+|[\u200c\u200d]+(?![^\x00-\u02ff])"
@@ -28,9 +30,9 @@ _MARKS = re.compile(
     "[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]+"
 )
 _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]")
-_LINKS = re.compile(r"(?<=:)(?=//)|(?<=\bwww)(?=\.)|(?<=@)|(?<=\bmailto:)|(?<=\bxmpp:)", re.IGNORECASE)
+_LINKS = re.compile(r"(?<=/)(?=/)|(?<=www)(?=\.)|(?<=@)(?=[\w-]+\.)", re.IGNORECASE)
 _REFERENCES = re.compile(
-    r"(?<=#)(?=\w)|(?<=\bGH-)(?=\d)|(?<=:)(?=[\w+-]+:)"
+    r"(?<=@)(?=\w)|(?<=#)(?=\w)|(?<=\bGH-)(?=\d)|(?<=:)(?=[\w+-]+:)"
     r"|\b(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{7,64}\b",  # a commit's hash
     re.IGNORECASE,
 )
@@ -55,7 +57,10 @@ def inline(text: str, most: int = 300) -> str:
 def within(text: str) -> str:
     """Text after other text in its line; blanks at its ends are kept."""
     words = visible(_BLANKS.sub(" ", text))
-    return _isolated(words, _escaped(words, _LINKS, _REFERENCES))
+    shown = _escaped(words, _LINKS, _REFERENCES)
+    if shown.endswith("]"):  # what comes next could make a link of it
+        shown = f"{shown[:-1]}&#93;"
+    return _isolated(words, shown)
 
 
 def code(text: str, most: int = 300) -> str:
@@ -68,7 +73,7 @@ def preformatted(text: str, most: int = 2_000, *, language: str = "") -> str:
     """Lines as they are, as a block of its own; nothing in it is Markdown, and GitHub links nothing in it."""
     kept = visible(clip(text, most).replace("\r\n", "\n").replace("\r", "\n").strip("\n"))
     opening = f'<pre lang="{language}">' if language else "<pre>"
-    return f"{opening}{kept.translate({ord(c): ESCAPES[ord(c)] for c in '&<>'})}</pre>"
+    return f"{opening}{escape(kept, quote=False)}</pre>"
 
 
 def link(label: str, url: str | None) -> str:
@@ -97,7 +102,12 @@ def shorten(text: str, most: int) -> str:
 def _escaped(text: str, *parted: re.Pattern[str]) -> str:
     for pattern in parted:
         text = pattern.sub(_part, text)
-    return text.translate(ESCAPES).replace("\u200b", ZERO_WIDTH)
+    return _ESCAPED.sub(_escape, text).replace("\u200b", ZERO_WIDTH)
+
+
+def _escape(match: re.Match[str]) -> str:
+    found = match[0]
+    return _ENTITIES.get(found) or _AS_DOCUMENTED.get(found) or f"&#{ord(found)};"
 
 
 def _part(match: re.Match[str]) -> str:

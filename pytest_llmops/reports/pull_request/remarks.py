@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import posixpath
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from pytest_llmops.acceptance import DEFAULT_NAME, Accepted
 from pytest_llmops.records import Comparison
 from pytest_llmops.reports.pull_request.fitting import Section
-from pytest_llmops.reports.pull_request.head import plural
 from pytest_llmops.reports.pull_request.neutral import code, inline, preformatted
+from pytest_llmops.reports.pull_request.quantities import plural
 from pytest_llmops.reports.pull_request.view import NeedsRecording, View
 
 NAMED = 5
 NOTES = 12
 PROMPTS = 5
 RECORDINGS = 20
-DATA = (".jsonl", ".json", ".yaml", ".yml", ".csv")
 SETTINGS = ("pyproject.toml", "pytest.ini", "tox.ini", "setup.cfg")
 
 
@@ -27,8 +27,9 @@ def recording(view: View) -> list[Section]:
     count = len(view.needs_recording)
     they = "asks its model something" if count == 1 else "ask their models something"
     opening = (
-        f"\n{plural(count, 'test')} {they} that is not recorded, and this pull request cannot record: it has no "
-        "key. **Nothing is wrong with it**; a maintainer records the answers once and the checks go on.\n\n"
+        f"\n{plural(count, 'test')} {they} that is not recorded, and this pull request cannot record: it "
+        "has no provider's key. **Nothing is wrong with it**; a maintainer records the answers once, and the checks go "
+        "on.\n\n"
     )
     groups: dict[tuple[str, str], list[NeedsRecording]] = {}
     for one in view.needs_recording:
@@ -43,7 +44,7 @@ def _group(what: str, command: str, tests: Sequence[NeedsRecording]) -> str:
     prompt = tests[0].prompt
     because = f"prompt {code(prompt)} changed" if prompt else inline(what, 300)
     lines = f"- {because + ': ' if because else ''}{named}{more}\n"
-    return lines + (f"\n{preformatted(command, 600)}\n\n" if command else "")
+    return lines + (f"\n{preformatted(command, 600)}\n" if command else "")
 
 
 def notes(view: View) -> list[Section]:
@@ -56,7 +57,7 @@ def notes(view: View) -> list[Section]:
     for note in comparison.notes if comparison else ():
         if not (note.startswith("prompt ") and any(repr(name) in note for name in told)):  # these are shown as diffs
             found.append(note)
-    rows = [f"- {inline(note, 400)}\n" for note in found]
+    rows = [f"- {words}\n" for note in found if (words := inline(note, 400))]
     return [Section("\n", rows, len(rows), weight=1, most=NOTES)] if rows else []
 
 
@@ -80,15 +81,12 @@ def _files(kind: str, paths: Sequence[str]) -> str:
 
 def measured_with(view: View) -> dict[str, list[str]]:
     """Paths that this pull request changes and that its numbers hang on, by what they are."""
-    tests = (
-        {str(PurePosixPath(view.directory, test.id.partition("::")[0]).parent) for test in view.run.tests}
-        if (view.run)
-        else set()
-    )
+    used = {test.dataset for test in view.run.tests if test.dataset} if view.run else set()
+    datasets = {posixpath.normpath(posixpath.join(view.directory, file)) for file in used}
     baseline = _baseline_names(view)
     found: dict[str, list[str]] = {}
     for path in view.changed:
-        kind = _kind(PurePosixPath(path), tests, baseline)
+        kind = _kind(PurePosixPath(path), datasets, baseline)
         if kind:
             found.setdefault(kind, []).append(path)
     return {kind: found[kind] for kind in _KINDS if kind in found}
@@ -97,7 +95,7 @@ def measured_with(view: View) -> dict[str, list[str]]:
 _KINDS = ("baseline", "accepted changes", "recordings", "datasets", "prompts", "judge's calibration", "settings")
 
 
-def _kind(path: PurePosixPath, tests: Iterable[str], baseline: set[str]) -> str:
+def _kind(path: PurePosixPath, datasets: set[str], baseline: set[str]) -> str:
     if path.name in baseline:
         return "baseline"
     if path.name == DEFAULT_NAME:
@@ -108,7 +106,7 @@ def _kind(path: PurePosixPath, tests: Iterable[str], baseline: set[str]) -> str:
         return "recordings"
     if "prompts" in path.parts[:-1] and path.suffix != ".py":
         return "prompts"
-    if path.suffix in DATA and any(str(parent) in tests for parent in path.parents):
+    if str(path) in datasets:
         return "datasets"
     return "settings" if path.name in SETTINGS else ""
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pytest_llmops.records import Comparison, MetricComparison, RunRecord
 from pytest_llmops.reports import text
 from pytest_llmops.reports.pull_request.fitting import Section
-from pytest_llmops.reports.pull_request.head import plural
-from pytest_llmops.reports.pull_request.neutral import clip, inline, within
+from pytest_llmops.reports.pull_request.neutral import inline, within
+from pytest_llmops.reports.pull_request.quantities import amount, change, kind_of, plural, valued
 from pytest_llmops.reports.pull_request.view import View
 from pytest_llmops.reports.terminal import VERDICTS
 
@@ -43,7 +43,7 @@ def _shown(rows: Sequence[MetricComparison], run: RunRecord, comparison: Compari
     if not rows:
         return []
     exact = comparison.deterministic
-    chance = any(row.p is not None and row.verdict in ("regressed", "inconclusive") for row in rows)
+    chance = any(_p(row) is not None for row in rows)
     same = (
         "\nEvery trial replayed the recording that the baseline was made from: what differs comes from the code, "
         "not from chance.\n"
@@ -78,38 +78,16 @@ def _folded(rows: Sequence[MetricComparison], run: RunRecord, comparison: Compar
     ]
 
 
-def kind_of(row: MetricComparison, run: RunRecord) -> str:
-    """A metric's kind, for its unit."""
-    return run.metrics[row.metric].kind if row.metric in run.metrics else "score"
-
-
-def amount(value: float | None, row: MetricComparison, run: RunRecord) -> str:
-    """A metric's value in its unit, neutral."""
-    if value is None:
-        return ""
-    return within(text.amount(value, kind_of(row, run), clip(row.unit, 20) if row.unit else None))
-
-
 def _row(row: MetricComparison, run: RunRecord) -> str:
     name = inline(row.metric, 80)
     cells = (
         f"**{name}**" if row.gate else name,
-        amount(row.baseline, row, run),
-        amount(row.current, row, run),
-        _change(row, kind_of(row, run)),
+        valued(row.baseline, row, run),
+        valued(row.current, row, run),
+        change(row, run),
         _verdict(row),
     )
     return f"| {' | '.join(cells)} |\n"
-
-
-def _change(row: MetricComparison, kind: str) -> str:
-    if row.delta is None:
-        return ""
-    delta = text.change(row.delta, kind, row.relative) if row.delta else "="
-    if row.ci_low is None or row.ci_high is None or row.ci_low >= row.ci_high:
-        return within(delta)
-    low, high = (text.change(bound, kind, row.relative).rstrip("%p") for bound in (row.ci_low, row.ci_high))
-    return within(f"{delta} [{low}, {high}]")
 
 
 def _verdict(row: MetricComparison) -> str:
@@ -120,10 +98,17 @@ def _verdict(row: MetricComparison) -> str:
     if not row.gate:
         return f"{word}, not gating" if row.verdict in NOTABLE else word
     said = f"{SIGNS[shade]} **{word}**" if shade == "red" else f"{SIGNS[shade]} {word}"
-    p = row.p if row.p_adjusted is None else row.p_adjusted
-    if p is None or row.verdict not in ("regressed", "inconclusive"):
+    p = _p(row)
+    if p is None:
         return said
     return f"{said} (p {'&lt; 0.001' if p < 0.001 else f'= {p:.2g}'})"
+
+
+def _p(row: MetricComparison) -> float | None:
+    """The chance that it is noise, where that is the question."""
+    if row.verdict != "regressed" or not row.gate or row.accepted:
+        return None
+    return row.p if row.p_adjusted is None else row.p_adjusted
 
 
 def _remark(row: MetricComparison, run: RunRecord) -> str:
@@ -147,8 +132,7 @@ def _alone(run: RunRecord) -> list[Section]:
     if not known:
         return []
     rows = [
-        f"| {inline(name, 80)} | {within(text.amount(one.mean or 0.0, one.kind, clip(one.unit or '', 20) or None))} | "
-        f"{one.cases:,} | {within(str(one.errors or ''))} |\n"
+        f"| {inline(name, 80)} | {amount(one.mean or 0.0, one.kind, one.unit)} | {one.cases:,} | {one.errors or ''} |\n"
         for name, one in known.items()
     ]
     return [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import groupby
 
 from pytest_llmops.reports.pull_request.neutral import clip, inline, within
 
@@ -13,7 +14,7 @@ ALIKE = 0.35
 """Share of common words below which two texts are shown one after the other."""
 # Chinese, Japanese and Thai write no blanks between words: there it is characters.
 _WORDS = re.compile(
-    r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]|[\w\u0300-\u036f]+\s*|\W\s*"
+    r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]|[^\W_]+(?:[\u0300-\u036f]+\w*)*|."
 )
 
 
@@ -28,22 +29,26 @@ def changed(before: str | None, now: str | None, most: int) -> list[str]:
     if now is None:
         return []
     if before is None:
-        return [f"answer: {inline(now, most)}"]
+        return [f"answer: {_whole(now, most)}"]
     before, now = " ".join(before.split()), " ".join(now.split())
     if before == now:
-        return [f"answer, as before: {inline(now, most)}"]
+        return [f"answer, as before: {_whole(now, most)}"]
     start = max(0, _common(before, now) - CONTEXT)
     old, new = _WORDS.findall(before[start : start + WINDOW]), _WORDS.findall(now[start : start + WINDOW])
     from rapidfuzz.distance import Indel
 
     if Indel.normalized_similarity(old, new) < ALIKE:
-        return [f"before: {inline(before, most)}", f"now: {inline(now, most)}"]
+        return [f"before: {_whole(before, most)}", f"now: {_whole(now, most)}"]
     pieces = [
         (block.tag, "".join(old[block.src_start : block.src_end]), "".join(new[block.dest_start : block.dest_end]))
         for block in Indel.opcodes(old, new)
     ]
     cut = len(before) > start + WINDOW or len(now) > start + WINDOW
     return [f"answer: {'…' if start else ''}{_shown(pieces, most)}{'…' if cut else ''}"]
+
+
+def _whole(answer: str, most: int) -> str:
+    return inline(answer, most) or "(empty)"
 
 
 def _common(one: str, other: str) -> int:
@@ -60,21 +65,27 @@ def _common(one: str, other: str) -> int:
 
 def _shown(pieces: Sequence[tuple[str, str, str]], most: int) -> str:
     shown, left = [], most
-    for position, (tag, old, new) in enumerate(pieces):
+    changes = [list(group) for _, group in groupby(pieces, key=_stays)]
+    for position, group in enumerate(changes):
         if left <= 0:
             shown.append("…")
             break
-        if tag == "equal":
-            words = _middle(new, first=position == 0, last=position == len(pieces) - 1)
+        if _stays(group[0]):
+            words = _middle(group[0][2], first=position == 0, last=position == len(changes) - 1)
             shown.append(within(words))
             left -= len(words)
             continue
-        for mark, words in (("del", old), ("ins", new)):
+        for mark, words in (("del", "".join(old for _, old, _ in group)), ("ins", "".join(new for *_, new in group))):
             if words:
                 words = clip(words, max(left, 20))
                 shown.append(f"<{mark}>{within(words)}</{mark}>")
                 left -= len(words)
     return "".join(shown)
+
+
+def _stays(piece: tuple[str, str, str]) -> bool:
+    """Whether it is the same in both; a blank between two changes counts as changed, that these be read as one."""
+    return piece[0] == "equal" and not piece[1].isspace()
 
 
 def _middle(words: str, *, first: bool, last: bool) -> str:
