@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
-from bench.measure import Row, pytest_cost
+from bench.measure import Row, pytest_cost, python_cost
 from tests.standin import StandIn
 
 ITEMS = 1000
 LATENCY_S = 0.2
 SLOTS = 32
+LIMIT_S = LATENCY_S * ITEMS / SLOTS
 TESTS = f"""
 import os
 
@@ -37,6 +38,14 @@ def ask(n):
 def test_ask(llm_eval, n):
     assert "Question" in llm_eval.run(ask, n).text
 """
+THREADS = f"""
+from concurrent.futures import ThreadPoolExecutor
+
+from test_ask import ask
+
+with ThreadPoolExecutor({SLOTS}) as pool:
+    assert all("Question" in text for text in pool.map(ask, range({ITEMS})))
+"""
 LLMOPS = ("-p", "pytest_llmops.plugin", "--llm-record=live")
 XDIST = ("-p", "xdist.plugin")
 RUNS = {
@@ -52,12 +61,15 @@ def rows() -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as root, StandIn(latency_s=LATENCY_S) as standin:
         folder = Path(root)
         (folder / "test_ask.py").write_text(TESTS, encoding="utf-8")
+        env = {"STANDIN_URL": standin.url}
+        bare = [python_cost(folder, "-c", THREADS, env=env).wall / 1000 for _ in range(3)]
+        yield Row(f"the {ITEMS} calls alone, from {SLOTS} threads, no pytest", median(bare), "s", LIMIT_S)
         for label, (args, slots, rounds) in RUNS.items():
             seconds, megabytes = [], []
             for _ in range(rounds):
                 standin.reset()
                 with _Memory() as memory:
-                    cost = pytest_cost(folder, *args, env={"STANDIN_URL": standin.url})
+                    cost = pytest_cost(folder, *args, env=env)
                 if len(standin.requests) != ITEMS:
                     raise RuntimeError(f"{label} asked the provider {len(standin.requests)} times for {ITEMS} items")
                 seconds.append(cost.wall / 1000)
@@ -82,7 +94,7 @@ class _Memory:
         self._thread.join()
 
     def _sample(self) -> None:
-        while not self._ended.wait(0.2):
+        while not self._ended.wait(0.5):  # `ps` takes a core for 30 ms
             self.peak_mb = max(self.peak_mb, _descendants_mb())
 
 

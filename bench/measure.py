@@ -43,11 +43,16 @@ def pytest_cost(folder: Path, *args: str, env: Mapping[str, str], expect: int = 
     Raises:
         RuntimeError: it ended with another exit status than `expect`: there is nothing to measure then.
     """
+    return python_cost(folder, "-m", "pytest", "-q", "-p", "no:cacheprovider", *args, env=env, expect=expect)
+
+
+def python_cost(folder: Path, *args: str, env: Mapping[str, str], expect: int = 0) -> Cost:
+    """`pytest_cost`, for Python alone."""
     clean = {name: value for name, value in os.environ.items() if name != "CI" and not name.startswith("PYTEST_")}
     environ = {**clean, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(REPOSITORY), **env}
     begin = time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *args],
+        [sys.executable, *args],
         cwd=folder,
         env=environ,
         stdout=subprocess.PIPE,
@@ -60,7 +65,7 @@ def pytest_cost(folder: Path, *args: str, env: Mapping[str, str], expect: int = 
     process.returncode = os.waitstatus_to_exitcode(status)
     wall = time.perf_counter() - begin
     if process.returncode != expect:
-        raise RuntimeError(f"pytest {' '.join(args)} ended with {process.returncode}:\n{output[-3000:]}")
+        raise RuntimeError(f"python {' '.join(args)} ended with {process.returncode}:\n{output[-3000:]}")
     return Cost(wall * 1000, (usage.ru_utime + usage.ru_stime) * 1000)
 
 
