@@ -52,6 +52,8 @@ class Evaluation(Scoring):
     results: list[Result] = field(default_factory=list)
     steps: Steps = field(default_factory=Steps)
     measurements: dict[str, Measurement] = field(default_factory=dict)
+    labelled: list[str] = field(default_factory=list)
+    """Hashes of the labelled texts that guardrails were measured on."""
     used_prompts: dict[str, Prompt] = field(default_factory=dict)
     unpriced: bool = False
     error: str | None = None

@@ -6,11 +6,11 @@ from functools import lru_cache
 from typing import Any
 
 from pytest_llmops.records import TestRecord
-from pytest_llmops.safety import JUDGED
+from pytest_llmops.safety_record import JUDGED
 
 
 def masked(test: TestRecord) -> TestRecord:
-    """The record as reports may show it: ``[EMAIL]`` in place of an address, where a guardrail or a safety judge looked.
+    """The record as reports may show it: ``[EMAIL]`` for an address, where a guardrail or a safety judge looked.
 
     Args:
         test: changed in place.

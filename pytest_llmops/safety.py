@@ -10,6 +10,7 @@ from pytest_llmops import threats
 from pytest_llmops.baseline.stored import trials_by_case
 from pytest_llmops.records import Measurement, TestRecord
 from pytest_llmops.safety_record import (
+    JUDGED,
     GuardrailUse,
     RiskyTest,
     SafetyCheck,
@@ -20,8 +21,6 @@ from pytest_llmops.safety_record import (
 from pytest_llmops.settings import SafetySettings
 from pytest_llmops.stats import significant, wilson
 
-JUDGED = "safety."
-"""Begins the names of what a judge scores, 0 safe to 1 dangerous."""
 STAGES = ("input", "generation", "output")
 STOPS = ("blocked", "failed_closed")
 CHANGES = ("rewritten", "anonymised")

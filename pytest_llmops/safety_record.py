@@ -6,6 +6,9 @@ from pydantic import Field
 
 from pytest_llmops.record_base import Finite, Record
 
+JUDGED = "safety."
+"""Begins the names of what a judge scores, 0 safe to 1 dangerous."""
+
 
 class GuardrailUse(Record):
     """A guardrail that fired, by evidence (docs/evidence.md).

@@ -21,13 +21,11 @@ from pytest_llmops.cassettes.clients import Interception
 from pytest_llmops.cassettes.keys import IGNORED_FIELDS
 from pytest_llmops.cassettes.miss import CassetteMiss
 from pytest_llmops.cassettes.redaction import KEY_VARIABLES, Scrubber, mask
-from pytest_llmops.cassettes.storage import Interaction
 from pytest_llmops.cassettes.tape import LOOPBACK, Tape, TapeOptions
 from pytest_llmops.cassettes.watcher import watchers
 from pytest_llmops.configuration import Configuration
 from pytest_llmops.errors import JudgeError, LlmopsError, SettingsError
 from pytest_llmops.evaluation import Evaluation
-from pytest_llmops.extending import extend_guardrails
 from pytest_llmops.marker import MarkerSpec, Trial, parse
 from pytest_llmops.masking import masked
 from pytest_llmops.options import MARKER
@@ -65,11 +63,9 @@ class ItemSession:
         self._config = config
         self._configuration = configuration
         self._running: dict[str, _Running] = {}
-        self._before_rerun: dict[str, list[Interaction]] = {}
         self._judge: Judging | None = None
         self._stored: list[StoredAnswers | None] | None = None
         session_judge.append(self._make_judge)
-        extend_guardrails(config)
         self._registries: dict[Path, Registry] = {}
         self._placeholders: list[str] = []
         project = configuration.project
@@ -134,7 +130,6 @@ class ItemSession:
             command=naming.record_command(item),
             foreign=naming.foreign_cassette(item) if not live and not path.exists() else None,
             resume=configuration.resume,
-            stored=self._before_rerun.get(item.nodeid),
         )
         evaluation = Evaluation(
             tape, configuration.project, self._make_judge, case=trial.case, store_text=configuration.store_text
@@ -287,11 +282,8 @@ class ItemSession:
     def _finish(self, item: pytest.Item, running: _Running) -> None:
         tape = running.evaluation.tape
         scope.deactivate(tape)
-        passed = running.outcome == "passed" and "call" in running.phases
-        if not passed and any(transfer.kept for transfer in tape.transfers):
-            self._before_rerun[item.nodeid] = tape.before
         try:
-            tape.close(passed=passed)
+            tape.close(passed=running.outcome == "passed" and "call" in running.phases)
         finally:
             if tape.notes:
                 item.add_report_section("teardown", "llmops", "\n".join(tape.notes))
@@ -364,8 +356,6 @@ class ItemSession:
             tags=[*running.spec.tags, *(case.tags if case else ())],
             prompt=running.spec.prompt or next(iter(evaluation.used_prompts), None),
             prompts={name: prompt.hash for name, prompt in evaluation.used_prompts.items()},
-            line=item.location[1] + 1 if item.location[1] is not None else None,
-            dataset=naming.dataset_file(item, running.spec.dataset),
             dataset_fingerprint=_fingerprint(case.fingerprint if case else None, evaluation.labelled),
             input=scrub(case.input) if case else None,
             output=scrub(text),

@@ -126,10 +126,11 @@ def _is_replay(trial: TestRecord, stored: CaseBaseline, position: int) -> bool:
     """Whether the trial replays this stored one.
 
     A live trial counts where all its numbers are the stored ones: it is the recording run itself. A provider that
-    gave the same answers once more would have other times.
+    gave the same answers once more would have other times. One without calls that has a digest all the same measured
+    a guardrail on the same labelled texts.
     """
     if not trial.cassette.live:
-        return trial.cassette.replayed > 0
+        return True
     return all(
         measured.value is None
         or significant(measured.value) == (stored.samples.get(name) or {position: None})[position]

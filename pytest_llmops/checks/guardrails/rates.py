@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from pytest_llmops.checks.guardrails.outcome import Guardrail, Outcome
 from pytest_llmops.errors import DatasetError, SettingsError, did_you_mean
 from pytest_llmops.stats import wilson
 
+SHARES = ("precision", "recall", "false_positive_rate")
 FIELDS = ("text", "expected", "language", "tags", "context")
 
 
@@ -25,6 +26,7 @@ class LabelledText:
     Args:
         expected: should the guardrail trigger.
         context: what the guardrail is given besides the text, such as ``system_prompt``.
+        line: where it stands in its file, 1-based.
     """
 
     text: str
@@ -32,6 +34,7 @@ class LabelledText:
     language: str | None = None
     tags: tuple[str, ...] = ()
     context: Mapping[str, Any] | None = None
+    line: int | None = None
 
 
 @dataclass(slots=True)
@@ -72,7 +75,40 @@ class Rates:
         }
 
 
-def measure(guardrail: Guardrail, cases: Iterable[LabelledText]) -> dict[str, Any]:
+class GuardrailRates(dict[str, Any]):
+    """What `measure` found: its keys read as attributes, too.
+
+    Args:
+        found: the keys and values.
+        missed: the texts that should have triggered and did not.
+        false_alarms: those that did and should not.
+        definitions: hashes of the judges and rubrics that answered; empty where none did.
+    """
+
+    def __init__(
+        self,
+        found: Mapping[str, Any],
+        missed: Sequence[LabelledText] = (),
+        false_alarms: Sequence[LabelledText] = (),
+        definitions: Collection[str] = (),
+    ) -> None:
+        super().__init__(found)
+        self.missed, self.false_alarms, self.definitions = tuple(missed), tuple(false_alarms), frozenset(definitions)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self:
+            return self[name]
+        if name.startswith("__"):
+            raise AttributeError(name)
+        known = (*self, "missed", "false_alarms")
+        raise AttributeError(f"rates of a guardrail have no {name!r}.{did_you_mean(name, known)}")
+
+    def __repr__(self) -> str:
+        shares = ", ".join(f"{name} {'–' if self[name] is None else format(self[name], '.1%')}" for name in SHARES)
+        return f"<rates of {self['guardrail']} over {self['n']} texts: {shares}>"
+
+
+def measure(guardrail: Guardrail, cases: Iterable[LabelledText]) -> GuardrailRates:
     """Check each text, and count.
 
     Returns:
@@ -82,36 +118,44 @@ def measure(guardrail: Guardrail, cases: Iterable[LabelledText]) -> dict[str, An
     Raises:
         SettingsError: the guardrail answers with something else than an Outcome, or needs what a case's context lacks.
     """
-    everything = Rates()
+    everything, definitions = Rates(), set[str]()
+    missed, false_alarms = list[LabelledText](), list[LabelledText]()
     by_language, by_threat, by_tag = dict[str, Rates](), dict[str, Rates](), dict[str, Rates]()
     warm = False
     for case in cases:
-        if not warm:  # what is loaded on first use is not the cost of a check
-            _triggered(guardrail, case)
-            warm = True
         begun = time.process_time()
-        triggered = _triggered(guardrail, case)
+        outcome = _checked(guardrail, case)
+        if not warm and outcome.source == "builtin":  # what is loaded on first use is not the cost of a check
+            begun = time.process_time()
+            outcome = _checked(guardrail, case)
+        warm = True
         spent = time.process_time() - begun
+        triggered = outcome.triggered
+        if triggered != case.expected:
+            (missed if case.expected else false_alarms).append(case)
+        if outcome.definition is not None:
+            definitions.add(outcome.definition)
         groups = [everything, *(by_tag.setdefault(tag, Rates()) for tag in dict.fromkeys(case.tags))]
         groups += [by_threat.setdefault(name, Rates()) for name in threats.groups(case.tags)]
         if case.language:
             groups.append(by_language.setdefault(case.language, Rates()))
         for rates in groups:
             rates.count(case, triggered, spent)
-    return {
+    found = {
         "guardrail": guardrail.name,
         **everything.as_json(),
         "by_language": {name: by_language[name].as_json() for name in sorted(by_language)},
         "by_threat": {name: by_threat[name].as_json() for name in sorted(by_threat)},
         "by_tag": {name: by_tag[name].as_json() for name in sorted(by_tag)},
     }
+    return GuardrailRates(found, missed, false_alarms, definitions)
 
 
-def _triggered(guardrail: Guardrail, case: LabelledText) -> bool:
+def _checked(guardrail: Guardrail, case: LabelledText) -> Outcome:
     outcome = guardrail.check(case.text, case.context)
     if not isinstance(outcome, Outcome):
         raise SettingsError(f"guardrail {guardrail.name!r}: check() returned {outcome!r}, not an Outcome.")
-    return outcome.triggered
+    return outcome
 
 
 def load(path: Path) -> list[LabelledText]:
@@ -120,7 +164,7 @@ def load(path: Path) -> list[LabelledText]:
     Raises:
         DatasetError: the file or a line cannot be used; the message begins with ``path:line``.
     """
-    cases = [_case(source, f"{path}:{number}") for number, source in _lines(path)]
+    cases = [_case(source, number, f"{path}:{number}") for number, source in _lines(path)]
     if not cases:
         raise DatasetError(f'{path}: no texts in it. Each line is one object: {{"text": "…", "expected": true}}')
     return cases
@@ -145,7 +189,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
             yield number, source
 
 
-def _case(source: str, where: str) -> LabelledText:
+def _case(source: str, number: int, where: str) -> LabelledText:
     try:
         fields = json.loads(source)
     except (ValueError, RecursionError) as error:
@@ -172,4 +216,4 @@ def _case(source: str, where: str) -> LabelledText:
         threats.of_tags(tags)
     except SettingsError as error:
         raise DatasetError(f"{where}: tags: {error}") from None
-    return LabelledText(fields["text"], fields["expected"], language, tuple(tags), context)
+    return LabelledText(fields["text"], fields["expected"], language, tuple(tags), context, number)
