@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 
 from pytest_llmops.records import RunRecord
@@ -25,8 +26,12 @@ LIMITS = {
     "high_risk": "high risk",
 }
 HEADINGS = ("check", "stage", "tests", "found", "mean", "highest")
+ROOMY = 56
+"""Columns from which a judge's scores have room."""
 RISKS = 3
 """Tests named in the terminal."""
+REASON = 200
+"""Characters of why, there."""
 
 
 def render(
@@ -110,7 +115,7 @@ def _table(checks: Sequence[SafetyCheck], width: int, color: bool) -> list[str]:
     if not checks:
         return []
     rows = [HEADINGS, *map(cells, checks)]
-    if not any(row[4] for row in rows[1:]):  # no judge gave a score
+    if width < ROOMY or not any(row[4] for row in rows[1:]):  # no room, or no judge gave a score
         rows = [row[:4] for row in rows]
     sizes = [max(text.display_width(row[column]) for row in rows) for column in range(len(rows[0]))]
     sizes[0] = min(sizes[0], max(8, width - 2 - sum(sizes[1:]) - 2 * (len(sizes) - 1)))
@@ -130,10 +135,8 @@ def _risks(summary: SafetySummary, width: int) -> list[str]:
         return []
     lines = ["  highest risk:"]
     for one in summary.riskiest[:RISKS]:
-        said = f"{one.score:.2f} {text.clean(one.check)} ({one.stage})"
-        name = text.shorten(text.clean(one.id), max(12, width - 6 - text.display_width(said)))
-        lines.append(f"    {name}  {said}")
-        if one.reason:
-            lines += text.indented(text.clean(one.reason)[:300], width, "      ")
+        lines.append("    " + text.shorten(text.clean(one.id), width - 4))
+        said = f"{one.score:.2f} {one.check} ({one.stage})" + (f": {one.reason}" if one.reason else "")
+        lines += text.indented(textwrap.shorten(text.clean(said), REASON, placeholder=" …"), width, "      ")
     more = len(summary.riskiest) - RISKS
     return [*lines, f"    … and {more} more in the report"] if more > 0 else lines
