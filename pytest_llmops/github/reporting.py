@@ -151,6 +151,7 @@ def _view(
         notes=tuple(notes),
         answers=comparing.answers(state.baseline) if compared else {},
         fixed=pull_request.fixed_cases(stored, run) if run is not None and stored is not None else (),
+        failed_before=pull_request.failed_before(stored, run) if run is not None and stored is not None else (),
         cost_before=before,
         cost_now=now,
         fail_on_inconclusive=any(row.metric in junit.gate and row.verdict == "inconclusive" for row in rows),

@@ -101,9 +101,18 @@ def unrecorded(count: int = 40) -> View:
     for test in now.tests:
         test.outcome, test.error = "failed", "'cassettes/test_app/x.json' has no recording for call 1"
         test.measurements = {"pass": measurement("pass", None, reason=test.error)}
-    command = "gh pr checkout 12 && pytest --llm-record=refresh"
-    missed = tuple(NeedsRecording(test.id, "", command, "refund@v2") for test in now.tests)
-    return compared(before, now, conclusion="needs-recording", needs_recording=missed)
+    missed = NeedsRecording(
+        "test_app.py::test_answers",
+        "'cassettes/test_app/x.json' has no recording for call 1\n  POST api.openai.com/v1/chat/completions\n"
+        "  closest: interaction 1; differs in messages[0].content\n"
+        "    - You are a polite agent.\n    + You are an agent.",
+        "gh pr checkout 12 && pytest test_app.py::test_answers --llm-record=refresh",
+        "refund@v2",
+    )
+    view = compared(before, now, conclusion="needs-recording", needs_recording=(missed,))
+    assert now.comparison is not None
+    now.comparison.prompt_changes = [PromptChange(before="refund@v2", after="refund@v2")]
+    return view
 
 
 def by_github(markdown: str) -> str:

@@ -1,13 +1,13 @@
 import os
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
 from pytest_llmops.acceptance import Accepted
 from pytest_llmops.records import Measurement, RunRecord, TestRecord
-from pytest_llmops.reports.pull_request import View, annotations, comment, marker, summary
+from pytest_llmops.reports.pull_request import BaselineSource, View, annotations, comment, marker, summary
 from tests.unit.made_up import NOW, run_of
 from tests.unit.pull_requests import LOWER, TONE, WHERE, Page, compared, deterministic, findings, regression, unrecorded
 
@@ -80,7 +80,7 @@ def test_the_title_says_what_happened():
     assert title(regression()) == "### ❌ LLM tests: tone regressed (0.767 → 0.692)"
     assert title(findings()) == "### ❌ LLM tests: 1 case broken, 1 errored, 1 missing, 1 failed"
     assert title(deterministic()) == "### ❌ LLM tests: pass regressed (100.0% → 66.7%), 1 case broken"
-    assert title(unrecorded()) == "### ⚪ LLM tests: 40 tests to be recorded by a maintainer"
+    assert title(unrecorded()) == "### ⚪ LLM tests: 40 cases to be recorded by a maintainer"
     assert title(accepted()) == "### ✅ LLM tests: no regression, 1 change accepted"
     assert title(broken_off()) == "### ⚠️ LLM tests: the run left no record"
 
@@ -88,9 +88,10 @@ def test_the_title_says_what_happened():
 def test_what_needs_recording_is_told_once():
     text = comment(unrecorded(50))
     assert text.count("--llm-record=refresh") == 1
-    assert "prompt <code>refund@v2</code> changed" in text
+    assert "- <code>test_app.py::test_answers</code>: prompt <code>refund@v2</code> changed\n\n<pre>" in text
+    assert "    + You are an agent." in text
     assert "❌" not in text
-    assert len(text.splitlines()) < 30
+    assert len(text.splitlines()) < 40
 
 
 def test_a_regression_is_red_beside_what_needs_recording():
@@ -127,6 +128,42 @@ def test_no_warning_where_nothing_of_that_kind_changed():
 def test_fixed_cases_are_folded():
     folded = "<details><summary>1 case fixed</summary>\n\n- <code>test_app.py::test_answers[c20]</code>"
     assert folded in comment(findings())
+
+
+def test_what_failed_in_the_baseline_is_no_news():
+    run = run_of({"pass": [0.0, 0.0]})
+    for test in run.tests:
+        test.outcome = "failed"
+    view = View(run, "failure", failed_before=("test_app.py::test_answers[c1]",))
+    assert title(view) == "### ❌ LLM tests: 1 case failed, 1 failed as in the baseline"
+    assert "<details><summary>1 case failed, as in the baseline</summary>" in comment(view)
+
+
+def test_a_case_that_also_fails_otherwise_is_no_mere_want_of_a_recording():
+    view = unrecorded(3)
+    view.run.tests[0].error = "AssertionError: no greeting"
+    assert title(view) == "### ⚪ LLM tests: 2 cases to be recorded by a maintainer, 1 case errored"
+
+
+@pytest.mark.parametrize(
+    ("age", "said"),
+    [
+        (timedelta(minutes=5), "(less than an hour old)"),
+        (timedelta(hours=1), "(1 hour old)"),
+        (timedelta(hours=30), "(30 hours old)"),
+        (timedelta(days=9), "(9 days old)"),
+        (timedelta(days=-1), "</code></a> ·"),
+    ],
+)
+@pytest.mark.parametrize("zone", [NOW.tzinfo, None])
+def test_the_baselines_age(age, said, zone):
+    source = replace(WHERE["baseline"], created=(NOW - age).replace(tzinfo=zone))
+    assert said in Page(comment(replace(regression(), baseline=source))).html
+
+
+def test_a_committed_baseline_is_named_by_its_file():
+    source = BaselineSource(created=NOW, path="tests/baseline.json")
+    assert "Compared with <code>tests/baseline.json</code> (less" in comment(replace(regression(), baseline=source))
 
 
 def test_a_case_with_a_threshold_does_not_fail_by_one_trial():
@@ -197,7 +234,7 @@ def test_annotations_of_other_conclusions():
     assert annotations(broken_off())[0].message.startswith("The run left no record")
     (one,) = annotations(unrecorded())
     assert one.level == "notice"
-    assert "40 tests" in one.message
+    assert "40 cases" in one.message
     assert "--llm-record=refresh" in one.message
 
 

@@ -9,6 +9,7 @@ from pytest_llmops.reports.pull_request.view import (
     NeedsRecording,
     View,
     costs,
+    failed_before,
     fixed_cases,
     marker,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "annotations",
     "comment",
     "costs",
+    "failed_before",
     "fixed_cases",
     "marker",
     "summary",

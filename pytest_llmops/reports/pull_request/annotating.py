@@ -38,8 +38,8 @@ def _all(view: View) -> list[Annotation]:
                 made.append(Annotation(_plain(failure.message), f"{_plain(view.title)}: {_plain(failure.name)}"))
     made += _by_function(view, found)
     if view.needs_recording:
-        tests = plural(len(view.needs_recording), "test")
-        said = f"{tests} to be recorded by a maintainer: {_plain(view.needs_recording[0].command)}"
+        cases = plural(len(found.unrecorded) or len(view.needs_recording), "case")
+        said = f"{cases} to be recorded by a maintainer: {_plain(view.needs_recording[0].command)}"
         made.append(Annotation(said, _plain(view.title), "notice"))
     return made
 

@@ -46,6 +46,7 @@ def sections(view: View, found: Findings, extent: Extent) -> list[Section]:
         *_told("Got worse most", fallen, row, extent, weight=1),
         *_told("Failed", found.failed, row, extent, weight=2),
         *_named("missing, although its test ran", found.missing, extent, weight=3, unfolded=True),
+        *_named("failed, as in the baseline", found.failed_before, extent, weight=4),
         *_listed(f"{plural(len(found.suspects), 'case')} under suspicion", suspects, extent, weight=4),
         *_named("fixed", view.fixed, extent, weight=5),
         *_named("new", found.new, extent, weight=5),
@@ -155,5 +156,5 @@ def _telling(case: Case) -> TestRecord | None:
 
 def _before(view: View, case: str, trial: TestRecord) -> str | None:
     answers = view.answers.get(case, ())
-    same = answers[trial.trial] if trial.trial < len(answers) else None
+    same = answers[trial.trial] if 0 <= trial.trial < len(answers) else None
     return same if same is not None else next((one for one in answers if one is not None), None)

@@ -35,7 +35,7 @@ def _document(view: View, extent: Extent, limit: int, measure: Callable[[str], i
     parts = [
         Section(title, weight=-2),
         Section(facts, weight=-1),
-        *remarks.recording(view),
+        *remarks.recording(view, found),
         *tables.metrics(view),
         *remarks.changed(view),
         *cases.sections(view, found, extent),

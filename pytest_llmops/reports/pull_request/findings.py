@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pytest_llmops.baseline.stored import trials_by_case
 from pytest_llmops.compare import Policy, fails
+from pytest_llmops.compare.failures import is_miss
 from pytest_llmops.records import BrokenCase, CaseDelta, CaseFinding, Comparison, MetricComparison, TestRecord
 from pytest_llmops.reports.pull_request.view import View
 
@@ -33,13 +34,15 @@ class Findings:
     Args:
         metrics: red rows.
         worse: broken and errored cases, and those that metrics fell most in.
-        failed: cases that miss their threshold now, and are in none of the other lists.
+        failed: cases that miss their threshold now, and are in none of the other lists; `failed_before` those that
+            missed it in the baseline, too.
         missing: cases that are gone and gate; `gone` those that do not.
     """
 
     metrics: list[MetricComparison] = field(default_factory=list)
     worse: list[Case] = field(default_factory=list)
     failed: list[Case] = field(default_factory=list)
+    failed_before: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
     new: list[str] = field(default_factory=list)
@@ -47,6 +50,7 @@ class Findings:
     suspects: list[CaseFinding] = field(default_factory=list)
     broken: int = 0
     errored: int = 0
+    unrecorded: set[str] = field(default_factory=set)
 
 
 def find(view: View) -> Findings:
@@ -54,23 +58,34 @@ def find(view: View) -> Findings:
     if view.run is None:
         return Findings()
     trials = trials_by_case(view.run.tests)
-    asked = {one.test for one in view.needs_recording}
-    unrecorded = {test.case for test in view.run.tests if asked & {test.id, test.case}}
-    found = Findings()
+    found = Findings(unrecorded=_unrecorded(view, trials))
     cases: dict[str, Case] = {}
     if view.run.comparison is not None:
-        _compared(found, cases, view, view.run.comparison, unrecorded)
+        _compared(found, cases, view, view.run.comparison)
     for name, case in cases.items():
         case.trials = trials.get(name, ())
     found.worse = list(cases.values())
-    known = cases.keys() | unrecorded | _accepted(view)
-    found.failed = [Case(name, of_case) for name, of_case in trials.items() if name not in known and _fails(of_case)]
+    known = cases.keys() | found.unrecorded | _accepted(view)
+    failed = [Case(name, of_case) for name, of_case in trials.items() if name not in known and _fails(of_case)]
+    before = set(view.failed_before)
+    found.failed = [case for case in failed if case.name not in before]
+    found.failed_before = [case.name for case in failed if case.name in before]
     return found
 
 
-def _compared(
-    found: Findings, cases: dict[str, Case], view: View, comparison: Comparison, unrecorded: set[str]
-) -> None:
+def _unrecorded(view: View, trials: Mapping[str, Sequence[TestRecord]]) -> set[str]:
+    """Cases that fail for want of a recording alone, where only a maintainer can record."""
+    asked = {one.test for one in view.needs_recording}
+    found = set()
+    for case, of_case in trials.items():
+        failed = [trial for trial in of_case if trial.outcome in ("failed", "error")]
+        named = asked & {case, case.partition("[")[0], *(trial.id for trial in failed)}
+        if named and failed and all(is_miss(trial.error or "") for trial in failed):
+            found.add(case)
+    return found
+
+
+def _compared(found: Findings, cases: dict[str, Case], view: View, comparison: Comparison) -> None:
     policy = Policy(inconclusive="fail" if view.fail_on_inconclusive else "pass")
     found.metrics = [
         row
@@ -85,7 +100,7 @@ def _compared(
             cases.setdefault(broken.case, Case(broken.case)).broken = broken
             found.broken += 1
     for finding in comparison.findings:
-        if finding.accepted or finding.case in unrecorded:
+        if finding.accepted or finding.case in found.unrecorded:
             continue
         if finding.finding == "errored" and finding.fails:
             cases.setdefault(finding.case, Case(finding.case)).finding = finding
@@ -104,13 +119,19 @@ def _compared(
 
 def _fails(trials: Sequence[TestRecord]) -> bool:
     """Whether a case fails by itself, baseline or not: by its threshold, or by a trial that broke down."""
-    if any(trial.outcome == "error" for trial in trials):
+    if any(trial.outcome == "error" or _unmeasured(trial) for trial in trials):
         return True
     ran = [trial for trial in trials if trial.outcome in ("passed", "failed")]
     threshold = trials[-1].threshold
     if not ran or threshold is None:
         return False
     return sum(trial.outcome == "passed" for trial in ran) / len(ran) < threshold - 1e-9
+
+
+def _unmeasured(trial: TestRecord) -> bool:
+    """A recording that is missing, or a judge that failed: no threshold tolerates that."""
+    measured = trial.measurements.get("pass")
+    return measured is not None and measured.status == "error"
 
 
 def _accepted(view: View) -> set[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from pytest_llmops.records import RunRecord
 from pytest_llmops.reports import text
@@ -23,7 +23,8 @@ def verdict(view: View, found: Findings) -> str:
         return "the run left no record"
     said = [*_metrics(found, view.run), *_cases(found)]
     if view.needs_recording and (view.conclusion == "needs-recording" or not said):
-        said.insert(0, f"{plural(len(view.needs_recording), 'test')} to be recorded by a maintainer")
+        count = plural(len(found.unrecorded), "case") if found.unrecorded else plural(len(view.needs_recording), "test")
+        said.insert(0, f"{count} to be recorded by a maintainer")
     if view.conclusion == "success":
         return _passed(view.run)
     return ", ".join(said) or {"regression": "regressed", "failure": "failed"}.get(view.conclusion, "broken off")
@@ -48,6 +49,7 @@ def _cases(found: Findings) -> list[str]:
         (found.errored, "errored"),
         (len(found.missing), "missing"),
         (len(found.failed), "failed"),
+        (len(found.failed_before), "failed as in the baseline"),
     )
     first, *rest = [(count, word) for count, word in counts if count] or [(0, "")]
     return (
@@ -94,8 +96,13 @@ def _baseline(view: View) -> str:
     named = code(source.ref, 80) if source.ref else code(source.path or "", 120) or "the baseline"
     if source.sha:
         named += f" at {commit(view, source.sha)}"
-    age = _age(view.run.created - source.created) if view.run and source.created else ""
+    age = _age(_aware(view.run.created) - _aware(source.created)) if view.run and source.created else ""
     return f"Compared with {named}" + (f" ({age})" if age else "")
+
+
+def _aware(moment: datetime) -> datetime:
+    """A moment of a foreign file may come without its zone."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _age(age: timedelta) -> str:

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 
 from pytest_llmops.acceptance import DEFAULT_NAME, Accepted
 from pytest_llmops.records import Comparison
+from pytest_llmops.reports.pull_request.findings import Findings
 from pytest_llmops.reports.pull_request.fitting import Section
 from pytest_llmops.reports.pull_request.neutral import code, inline, preformatted
 from pytest_llmops.reports.pull_request.quantities import plural
@@ -20,31 +21,26 @@ RECORDINGS = 20
 SETTINGS = ("pyproject.toml", "pytest.ini", "tox.ini", "setup.cfg")
 
 
-def recording(view: View) -> list[Section]:
-    """What only a maintainer can record: once for all tests, with the command."""
+def recording(view: View, found: Findings) -> list[Section]:
+    """What only a maintainer can record: told as one thing, with the command."""
     if not view.needs_recording:
         return []
-    count = len(view.needs_recording)
-    they = "asks its model something" if count == 1 else "ask their models something"
+    count = len(found.unrecorded) or len(view.needs_recording)
+    asks = f"{plural(count, 'case')} {'asks its model' if count == 1 else 'ask their models'} something"
     opening = (
-        f"\n{plural(count, 'test')} {they} that is not recorded, and this pull request cannot record: it "
-        "has no provider's key. **Nothing is wrong with it**; a maintainer records the answers once, and the checks go "
-        "on.\n\n"
+        f"\n{asks} that is not recorded, and this pull request cannot record: it has no provider's key. **That is no "
+        "fault of the pull request.** A maintainer records the answers once, and the checks go on.\n\n"
     )
-    groups: dict[tuple[str, str], list[NeedsRecording]] = {}
-    for one in view.needs_recording:
-        groups.setdefault((f"prompt {one.prompt}" if one.prompt else one.changed, one.command), []).append(one)
-    rows = (_group(what, command, tests) for (what, command), tests in groups.items())
-    return [Section(opening, rows, len(groups), weight=1, most=RECORDINGS)]
+    comparison = view.run.comparison if view.run else None
+    changed = {change.after for change in (comparison.prompt_changes if comparison else ())}
+    rows = (_unrecorded(one, changed) for one in view.needs_recording)
+    return [Section(opening, rows, len(view.needs_recording), weight=1, most=RECORDINGS)]
 
 
-def _group(what: str, command: str, tests: Sequence[NeedsRecording]) -> str:
-    named = ", ".join(code(one.test, 200) for one in tests[:NAMED])
-    more = f" and {len(tests) - NAMED:,} more" if len(tests) > NAMED else ""
-    prompt = tests[0].prompt
-    because = f"prompt {code(prompt)} changed" if prompt else inline(what, 300)
-    lines = f"- {because + ': ' if because else ''}{named}{more}\n"
-    return lines + (f"\n{preformatted(command, 600)}\n" if command else "")
+def _unrecorded(one: NeedsRecording, changed: set[str]) -> str:
+    prompt = f": prompt {code(one.prompt)} changed" if one.prompt and one.prompt in changed else ""
+    blocks = [preformatted(text, most) for text, most in ((one.changed, 1_500), (one.command, 600)) if text]
+    return "\n".join([f"- {code(one.test)}{prompt}\n", *(f"{block}\n" for block in blocks)])
 
 
 def notes(view: View) -> list[Section]:

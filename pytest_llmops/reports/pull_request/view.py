@@ -73,7 +73,7 @@ class View:
         needs_recording: what only a maintainer can record.
         notes: remarks for the reader, a sentence each.
         answers: the baseline's answers by case, one a trial.
-        fixed: cases that failed in the baseline and pass now.
+        fixed: cases that failed in the baseline and pass now; `failed_before` all that failed there.
         cost_before: USD that the baseline's trials of the cases compared cost; `cost_now` what these cost now.
         fail_on_inconclusive: whether an inconclusive gated metric is red.
     """
@@ -96,6 +96,7 @@ class View:
     notes: tuple[str, ...] = ()
     answers: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
     fixed: tuple[str, ...] = ()
+    failed_before: tuple[str, ...] = ()
     cost_before: float | None = None
     cost_now: float | None = None
     fail_on_inconclusive: bool = False
@@ -118,16 +119,21 @@ class Annotation:
 
 
 def fixed_cases(stored: Baseline, run: RunRecord) -> tuple[str, ...]:
-    """Cases that missed their threshold in the baseline and meet it now, every trial of them."""
-    fixed = []
-    for case, trials in trials_by_case(run.tests).items():
+    """Cases that missed their threshold in the baseline and pass now, every trial of them."""
+    trials = trials_by_case(run.tests)
+    return tuple(case for case in failed_before(stored, run) if all(one.outcome == "passed" for one in trials[case]))
+
+
+def failed_before(stored: Baseline, run: RunRecord) -> tuple[str, ...]:
+    """Cases of this run that missed their threshold in the baseline."""
+    found = []
+    for case in trials_by_case(run.tests):
         before = stored.cases.get(case)
         known = [value for value in before.samples.get("pass", ()) if value is not None] if before else []
         threshold = 1.0 if before is None or before.threshold is None else before.threshold
-        failed = bool(known) and sum(value == 1 for value in known) / len(known) < threshold - 1e-9
-        if failed and all(trial.outcome == "passed" for trial in trials):
-            fixed.append(case)
-    return tuple(fixed)
+        if known and sum(value == 1 for value in known) < threshold * len(known) - 1e-9:
+            found.append(case)
+    return tuple(found)
 
 
 def costs(stored: Baseline, run: RunRecord) -> tuple[float | None, float | None]:
