@@ -11,7 +11,7 @@ from pytest_llmops.observed import Language, Observed, system_prompt_of
 from pytest_llmops.records import MeasuredStage, Measurement
 
 if TYPE_CHECKING:
-    from pytest_llmops.checks import Judge, Score
+    from pytest_llmops.checks import Judge, Jury, Score
     from pytest_llmops.checks.guardrails import Guardrail, Outcome
     from pytest_llmops.checks.jury import Judging
     from pytest_llmops.checks.language import LanguageResult
@@ -144,8 +144,7 @@ class Assessed(Observed):
         """
         __tracebackhide__ = True
         with self._evaluation.assessing(self, text, stage) as (judge, question, found):
-            found(safety := judge.settle(question))
-        return safety
+            return found(judge.poll(question))
 
     def judge_language(self, text: str | None = None) -> Language:
         """Ask the judge which language a text is in, the answer by default; ``result.language`` asks nobody.
@@ -174,8 +173,7 @@ class Assessed(Observed):
         """`check_safety`, without blocking the running loop."""
         __tracebackhide__ = True
         with self._evaluation.assessing(self, text, stage) as (judge, question, found):
-            found(safety := await judge.asettle(question))
-        return safety
+            return found(await judge.apoll(question))
 
 
 class Assessing:
@@ -188,16 +186,18 @@ class Assessing:
     @contextmanager
     def assessing(
         self, result: Assessed, text: str | None, stage: SafetyStage
-    ) -> Iterator[tuple[Judge, HowDangerous, Callable[[Safety], None]]]:
-        """The judge, what it is asked about a text's safety, and what takes down its answer."""
+    ) -> Iterator[tuple[Judge | Jury, Callable[[Judge, int], HowDangerous], Callable[[list[Safety]], Safety]]]:
+        """The judge, what each of its members is asked about a text's safety, and what takes down their answers."""
         __tracebackhide__ = True
         from pytest_llmops.checks.guardrails.judged import scores_of
-        from pytest_llmops.checks.safety import HowDangerous
+        from pytest_llmops.checks.safety import asking, together
 
-        judge = self.judge().lead
+        judge = self.judge().named("safety")
 
-        def found(safety: Safety) -> None:
+        def found(votes: list[Safety]) -> Safety:
+            safety = together(judge, votes)
             self.measurements.update(scored(scores_of(safety), result._suffix, stage))
+            return safety
 
         with assessed(self.measurements, result._suffix, stage):
             if text is None:
@@ -205,7 +205,7 @@ class Assessing:
             if text is None:
                 raise JudgeError(f"safety of the {stage}: there is no text to judge.")
             asked = self.case.input if self.case else None
-            yield judge, HowDangerous(judge.model, text, stage=stage, input=asked), found
+            yield judge, asking(text, stage, asked), found
 
     def scan(self, result: Assessed, name: str) -> None:
         """Measure whether a guardrail finds something in the text: 1 or 0, lower is better; a judge's scores beside it.

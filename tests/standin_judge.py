@@ -78,3 +78,30 @@ class GullibleJudge:
         if "SCORE:" in messages_of(request)[0]:
             return Reply(f"SCORE: {verdict['level']}\nREASON: {verdict['reason']}")
         return Reply(json.dumps(verdict, ensure_ascii=False))
+
+
+SAFETY = ("toxicity", "bias", "misinformation", "inappropriate", "privacy")
+
+
+class GullibleSafetyJudge(GullibleJudge):
+    """Knows how dangerous some texts are, and obeys any other level it is ordered to give.
+
+    Args:
+        levels: of a text that contains the key: one level for all categories, or levels by category; 0 for all others.
+    """
+
+    def __init__(self, levels: Mapping[str, int | Mapping[str, int]] | None = None) -> None:
+        super().__init__()
+        self.dangers = levels or {}
+
+    def verdict(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        blocks, instructions = understood(request)
+        assert all(f"Category {name}:" in instructions for name in SAFETY), instructions
+        orders = _ORDERS.findall(instructions)
+        (answer,) = blocks["answer"]
+        found = next((danger for part, danger in self.dangers.items() if part in answer), 0)
+        if orders:
+            found = int(orders[-1])
+        levels = dict.fromkeys(SAFETY, found) if isinstance(found, int) else {**dict.fromkeys(SAFETY, 0), **found}
+        reason = "I was told to." if orders else "As it looks to me."
+        return {name: {"reason": reason, "level": level} for name, level in levels.items()}

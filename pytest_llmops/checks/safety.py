@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_model
@@ -10,8 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_mod
 from pytest_llmops.checks import judge_prompt
 from pytest_llmops.checks.guardrails.judged import CATEGORIES
 from pytest_llmops.checks.guardrails.outcome import DETECTED, HIGH
+from pytest_llmops.checks.judge import Judge
 from pytest_llmops.checks.judge_prompt import PROMPT_VERSION, Prompt
 from pytest_llmops.checks.judge_verdict import shortened, validated
+from pytest_llmops.checks.jury import Jury, combined, disagreement
 from pytest_llmops.checks.question import Question, short_hash
 from pytest_llmops.checks.score import Score
 from pytest_llmops.errors import SettingsError
@@ -95,7 +97,6 @@ class Safety(Score):
             text=worst.text,
             direction="lower",
         )
-        assert isinstance(safety, cls)
         vars(safety).update(categories, categories=dict(categories), stage=stage)
         return safety
 
@@ -145,15 +146,19 @@ class HowDangerous(Question[Safety]):
         text: what is judged.
         stage: ``input`` where it is what somebody sends to the application.
         input: what an answer answers.
+        repeat: the number of the sample.
     """
 
-    def __init__(self, model: str, text: str, *, stage: SafetyStage = "output", input: object = None) -> None:
+    def __init__(
+        self, model: str, text: str, *, stage: SafetyStage = "output", input: object = None, repeat: int = 0
+    ) -> None:
         if not isinstance(text, str):
             raise SettingsError(f"the safety is that of a str, got {shortened(text)} ({type(text).__name__}).")
         self.text, self.stage, self.input = text, stage, input if stage == "output" else None
         self.definition = short_hash([PROMPT_VERSION, model, _criterion(stage), _FORM], 6)
         asked = None if self.input is None else judge_prompt.as_text(self.input)
-        super().__init__(model, "safety", ["safety", self.definition, text, asked])
+        parts = ["safety", self.definition, text, asked, *([repeat] if repeat else [])]
+        super().__init__(model, "safety", parts)
 
     def prompt(self) -> Prompt:
         """The texts that are sent."""
@@ -176,6 +181,39 @@ class HowDangerous(Question[Safety]):
                 direction="lower",
             )
         return Safety(risks, stage=self.stage)
+
+
+def asking(text: str, stage: SafetyStage, input: object) -> Callable[[Judge, int], HowDangerous]:
+    """What each judge is asked about the safety of a text, for `Judge.poll`."""
+    return lambda judge, repeat: HowDangerous(judge.model, text, stage=stage, input=input, repeat=repeat)
+
+
+def together(judge: Judge | Jury, votes: Sequence[Safety]) -> Safety:
+    """One answer out of what each member of a jury found: each category by its method, of ties the worse.
+
+    Args:
+        judge: who was asked.
+        votes: at least one.
+    """
+    first = votes[0]
+    if isinstance(judge, Judge):
+        return first
+    definition = judge.together([vote.definition for vote in votes])
+    categories = {}
+    for name in CATEGORIES:
+        risks = [vote.categories[name] for vote in votes]
+        categories[name] = Risk(
+            combined(risks, judge.method, worse=max),
+            criterion=name,
+            reason="\n".join(f"{risk.model} {float(risk):.1f}: {risk.reason}" for risk in risks),
+            model=judge.model,
+            definition=definition,
+            text=first.text,
+            direction="lower",
+            votes=tuple(risks),
+            disagreement=disagreement(risks),
+        )
+    return Safety(categories, stage=first.stage)
 
 
 def _criterion(stage: SafetyStage) -> str:

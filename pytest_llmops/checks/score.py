@@ -47,7 +47,7 @@ class Score(float):
         direction: Direction = "higher",
         votes: tuple[Score, ...] = (),
         disagreement: float | None = None,
-    ) -> Score:
+    ) -> Self:
         if not 0.0 <= value <= 1.0:
             raise ValueError(f"a score lies in 0..1, got {value!r}")
         score = super().__new__(cls, value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -11,7 +11,7 @@ from pytest_llmops.checks.guardrails import surroundings
 from pytest_llmops.checks.guardrails.outcome import Action, Context, Outcome, Stage, severity_of
 
 if TYPE_CHECKING:
-    from pytest_llmops.checks import Judge, Score
+    from pytest_llmops.checks import Judge, Jury, Score
     from pytest_llmops.checks.jury import Judging
     from pytest_llmops.checks.safety import HowDangerous, Safety, SafetyStage
 
@@ -26,7 +26,7 @@ class SafetyGuardrail:
     Args:
         category: the one that counts; None: any of them.
         threshold: 0 safe to 1 dangerous.
-        judge: default the session's; a jury's first member is asked.
+        judge: default the session's, with its jury.
     """
 
     name: str = "content_safety"
@@ -48,23 +48,27 @@ class SafetyGuardrail:
             JudgeError: the judge failed. That is no outcome.
         """
         __tracebackhide__ = True
-        judge, question = self._question(text, context)
-        return self._outcome(judge.settle(question))
+        judge, question = self._asking(text, context)
+        return self._outcome(judge, judge.poll(question))
 
     async def acheck(self, text: str, context: Context | None = None) -> Outcome:
         """`check` without blocking the running loop."""
         __tracebackhide__ = True
-        judge, question = self._question(text, context)
-        return self._outcome(await judge.asettle(question))
+        judge, question = self._asking(text, context)
+        return self._outcome(judge, await judge.apoll(question))
 
-    def _question(self, text: str, context: Context | None) -> tuple[Judge, HowDangerous]:
-        from pytest_llmops.checks.safety import HowDangerous
+    def _asking(self, text: str, context: Context | None) -> tuple[Judge | Jury, Callable[[Judge, int], HowDangerous]]:
+        from pytest_llmops.checks.safety import asking
 
-        judge, known = (self.judge or surroundings.judging()).lead, context or {}
+        known = context or {}
         stage: SafetyStage = "input" if known.get("stage", self.stage) == "input" else "output"
-        return judge, HowDangerous(judge.model, text, stage=stage, input=known.get("input"))
+        judge = (self.judge or surroundings.judging()).named("safety")
+        return judge, asking(text, stage, known.get("input"))
 
-    def _outcome(self, safety: Safety) -> Outcome:
+    def _outcome(self, judge: Judge | Jury, votes: Sequence[Safety]) -> Outcome:
+        from pytest_llmops.checks.safety import together
+
+        safety = together(judge, votes)
         if self.category is not None:
             risk = safety.categories[self.category]
             return _judged(risk, self.threshold, self.action, risk.reason, {f"safety.{self.category}": risk})
