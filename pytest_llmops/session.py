@@ -7,7 +7,7 @@ import re
 import textwrap
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -15,22 +15,23 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_llmops import ab, naming
+from pytest_llmops import naming
 from pytest_llmops.cassettes import scope
 from pytest_llmops.cassettes.clients import Interception
 from pytest_llmops.cassettes.keys import IGNORED_FIELDS
-from pytest_llmops.cassettes.miss import CassetteMiss
 from pytest_llmops.cassettes.redaction import KEY_VARIABLES, Scrubber, mask
+from pytest_llmops.cassettes.storage import Interaction
 from pytest_llmops.cassettes.tape import LOOPBACK, Tape, TapeOptions
 from pytest_llmops.cassettes.watcher import watchers
 from pytest_llmops.configuration import Configuration
 from pytest_llmops.errors import JudgeError, LlmopsError, SettingsError
 from pytest_llmops.evaluation import Evaluation
+from pytest_llmops.extending import extend_guardrails
 from pytest_llmops.marker import MarkerSpec, Trial, parse
-from pytest_llmops.masking import masked
 from pytest_llmops.options import MARKER
-from pytest_llmops.records import CassetteUse, Measurement, Outcome, TestRecord, to_json, without_text
+from pytest_llmops.records import to_json
 from pytest_llmops.registry import session_judge
+from pytest_llmops.running import Running, record_of_unstarted
 
 if TYPE_CHECKING:
     from pytest_llmops.baseline.drift import StoredAnswers
@@ -40,32 +41,18 @@ if TYPE_CHECKING:
 PLACEHOLDER = "replay-needs-no-key"
 
 
-@dataclass
-class _Running:
-    """A marked item under way: everything that one attempt at it keeps."""
-
-    spec: MarkerSpec
-    trial: Trial
-    evaluation: Evaluation
-    outcome: Outcome = "passed"
-    error: str | None = None
-    tolerated: bool = False
-    duration_s: float = 0.0
-    unmeasured: str | None = None
-    evaluated: bool = False
-    phases: list[str] = field(default_factory=list)
-
-
 class ItemSession:
     """The plugin that runs marked items, in the one process or in an xdist worker."""
 
     def __init__(self, config: pytest.Config, configuration: Configuration) -> None:
         self._config = config
         self._configuration = configuration
-        self._running: dict[str, _Running] = {}
+        self._running: dict[str, Running] = {}
+        self._before_rerun: dict[str, list[Interaction]] = {}
         self._judge: Judging | None = None
         self._stored: list[StoredAnswers | None] | None = None
         session_judge.append(self._make_judge)
+        extend_guardrails(config)
         self._registries: dict[Path, Registry] = {}
         self._placeholders: list[str] = []
         project = configuration.project
@@ -130,6 +117,7 @@ class ItemSession:
             command=naming.record_command(item),
             foreign=naming.foreign_cassette(item) if not live and not path.exists() else None,
             resume=configuration.resume,
+            stored=self._before_rerun.get(item.nodeid),
         )
         evaluation = Evaluation(
             tape, configuration.project, self._make_judge, case=trial.case, store_text=configuration.store_text
@@ -140,7 +128,7 @@ class ItemSession:
             spec = replace(spec, prompt=evaluation.prompt(spec.prompt).id)
         if tape.mode == "none" and not self._placeholders:
             self._placeholders = _set_placeholders()
-        self._running[item.nodeid] = _Running(spec, trial, evaluation)
+        self._running[item.nodeid] = Running(spec, trial, evaluation)
         self._interception.install()
         scope.activate(tape)
 
@@ -228,7 +216,7 @@ class ItemSession:
             raise evaluation.tape.misses[0]
         self._check_age(item, evaluation.tape)
 
-    def _rejudge(self, item: pytest.Item, running: _Running) -> None:
+    def _rejudge(self, item: pytest.Item, running: Running) -> None:
         """On a live run, have a few of the baseline's answers judged again, to tell when the judge moved."""
         configuration = self._configuration
         if configuration.record != "live" or configuration.baseline is None or running.trial.index > 0:
@@ -257,7 +245,7 @@ class ItemSession:
             pytest.fail(f"stale recording: {message}", pytrace=False)
         item.warn(StaleRecordingWarning(message))
 
-    def _measure(self, running: _Running, *, failed: bool) -> None:
+    def _measure(self, running: Running, *, failed: bool) -> None:
         try:
             running.evaluation.measure(running.spec.measure)
         except (JudgeError, SettingsError) as error:
@@ -279,11 +267,14 @@ class ItemSession:
                 with _clean_failures():
                     self._finish(item, running)
 
-    def _finish(self, item: pytest.Item, running: _Running) -> None:
+    def _finish(self, item: pytest.Item, running: Running) -> None:
         tape = running.evaluation.tape
         scope.deactivate(tape)
+        passed = running.outcome == "passed" and "call" in running.phases
+        if not passed and any(transfer.kept for transfer in tape.transfers):
+            self._before_rerun[item.nodeid] = tape.before
         try:
-            tape.close(passed=running.outcome == "passed" and "call" in running.phases)
+            tape.close(passed=passed)
         finally:
             if tape.notes:
                 item.add_report_section("teardown", "llmops", "\n".join(tape.notes))
@@ -301,11 +292,11 @@ class ItemSession:
         running = self._running.get(item.nodeid)
         if running is None:
             if report.when == "setup" and item.get_closest_marker(MARKER) is not None and report.failed:
-                vars(report)["llmops"] = to_json(self._record_of_unstarted(item, report), exclude_defaults=True)
+                vars(report)["llmops"] = to_json(record_of_unstarted(item, report), exclude_defaults=True)
             return report
-        self._note(running, report, call)
+        running.note(report, call)
         if report.when == "teardown":
-            record = self._record(item, running)
+            record = running.record(item, self._options.scrub, store_text=self._configuration.store_text)
             text = to_json(record, exclude_defaults=True)
             # What was replayed was looked through when it was written; what came just now may hold anything.
             vars(report)["llmops"] = mask(text) if record.cassette.live else text
@@ -314,88 +305,6 @@ class ItemSession:
                 vars(report)["llmops_prompts"] = {prompt.hash: self._options.scrub(prompt.text) for prompt in used}
             del self._running[item.nodeid]
         return report
-
-    def _note(self, running: _Running, report: pytest.TestReport, call: pytest.CallInfo[None]) -> None:
-        running.phases.append(report.when or "")
-        xfail = hasattr(report, "wasxfail")
-        if report.when == "call":
-            running.duration_s = report.duration
-            running.outcome = _outcome(report, xfail)
-        elif report.failed:
-            running.outcome = "error"
-        elif report.when == "setup" and report.skipped:
-            running.outcome = "xfailed" if xfail else "skipped"
-        if report.failed or (report.skipped and xfail):
-            running.error = running.error or _first_line(report, call)
-        if report.failed and call.excinfo is not None:
-            unmeasured = isinstance(call.excinfo.value, (CassetteMiss, JudgeError)) or running.evaluation.tape.misses
-            if unmeasured or running.unmeasured or report.when != "call":
-                running.unmeasured = running.unmeasured or _first_line(report, call)
-            elif (running.spec.threshold or 0.0) < 1.0:
-                # One trial of several: its case decides. Reported as an expected failure is, so that no reader of
-                # reports counts it against the run.
-                running.tolerated = True
-                report.outcome = "skipped"
-                report.wasxfail = f"reason: trial failed: {running.error}"
-
-    def _record(self, item: pytest.Item, running: _Running) -> TestRecord:
-        evaluation, tape, case = running.evaluation, running.evaluation.tape, running.trial.case
-        scrub = self._options.scrub
-        result = evaluation.results[-1] if evaluation.results else None
-        text = result.text if result is not None else None
-        record = TestRecord(
-            id=item.nodeid,
-            case=naming.case_key(item),
-            group=case.group if case else None,
-            trial=running.trial.index,
-            outcome=running.outcome,
-            error=scrub(running.error or evaluation.error),
-            duration_s=round(running.duration_s, 4),
-            threshold=running.spec.threshold,
-            gate=list(running.spec.gate) if isinstance(running.spec.gate, tuple) else running.spec.gate,
-            tags=[*running.spec.tags, *(case.tags if case else ())],
-            prompt=running.spec.prompt or next(iter(evaluation.used_prompts), None),
-            prompts={name: prompt.hash for name, prompt in evaluation.used_prompts.items()},
-            dataset_fingerprint=_fingerprint(case.fingerprint if case else None, evaluation.labelled),
-            input=scrub(case.input) if case else None,
-            output=scrub(text),
-            measurements=self._measurements(running),
-            calls=[call for _, call in evaluation.answered()],
-            **ab.fields_of(item),
-            steps=[step.record() for step in evaluation.steps],
-            guardrails=evaluation.guardrails_used(),
-            rejudged=evaluation.rejudged,
-            cassette=CassetteUse(
-                file=tape.name if tape.mode != "live" else None,
-                # Labelled texts that no model was asked about give the same rates again, unless the code is another.
-                digest=tape.digest() or _fingerprint(None, evaluation.labelled),
-                replayed=sum(not t.live for t in tape.transfers),
-                live=sum(t.live for t in tape.transfers),
-            ),
-        )
-        return masked(record) if self._configuration.store_text else without_text(record)
-
-    def _measurements(self, running: _Running) -> dict[str, Measurement]:
-        found: dict[str, Measurement] = {}
-        if running.unmeasured is not None:
-            found["pass"] = Measurement(status="error", reason=running.unmeasured, source="builtin", kind="pass")
-        elif running.outcome in ("passed", "failed"):
-            found["pass"] = Measurement(
-                value=float(running.outcome == "passed"), reason=running.error, source="builtin", kind="pass"
-            )
-        return {**found, **running.evaluation.built_in_measurements(), **running.evaluation.measurements}
-
-    def _record_of_unstarted(self, item: pytest.Item, report: pytest.TestReport) -> TestRecord:
-        """An item whose marker or cassette could not be used."""
-        reason = _first_text(report)
-        return TestRecord(
-            id=item.nodeid,
-            case=naming.case_key(item),
-            trial=naming.trial_of(item).index,
-            outcome="error",
-            error=reason,
-            measurements={"pass": Measurement(status="error", reason=reason, source="builtin", kind="pass")},
-        )
 
 
 class StaleRecordingWarning(pytest.PytestWarning):
@@ -407,36 +316,6 @@ class UnknownCost(AssertionError):
 
 
 UnknownCost.__module__ = "builtins"  # a short name in pytest's report
-
-
-def _fingerprint(case: str | None, labelled: list[str]) -> str | None:
-    """The hash of a dataset case, together with the labelled texts measured in its test."""
-    if not labelled:
-        return case
-    from pytest_llmops import rating
-
-    return rating.fingerprint(case, labelled)
-
-
-def _outcome(report: pytest.TestReport, xfail: bool) -> Outcome:
-    if report.passed:
-        return "xpassed" if xfail else "passed"
-    if report.failed:
-        return "failed"
-    return "xfailed" if xfail else "skipped"
-
-
-def _first_line(report: pytest.TestReport, call: pytest.CallInfo[None]) -> str:
-    if call.excinfo is None:
-        return _first_text(report)
-    words = str(call.excinfo.value).strip().split("\n")[0] or call.excinfo.typename
-    name = call.excinfo.typename
-    plain = words if name in ("AssertionError", "Failed", "CassetteMiss", "UnknownCost") else f"{name}: {words}"
-    return textwrap.shorten(plain, 300, placeholder=" …")
-
-
-def _first_text(report: pytest.TestReport) -> str:
-    return textwrap.shorten(str(report.longrepr or report.outcome), 300, placeholder=" …")
 
 
 @contextmanager
