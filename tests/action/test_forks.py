@@ -1,0 +1,152 @@
+"""Code from elsewhere: it replays, its run writes nothing, and a job without its code comments."""
+
+from __future__ import annotations
+
+import json
+
+from tests.action.conftest import SHA, Shop
+from tests.action.hub import READ_ONLY
+
+FORK = "mallory/shop"
+
+
+def fork_run(shop: Shop, **how):
+    """A fork's run: no secrets, a token that may only read."""
+    return shop.pull_request(head=FORK, key=False, token=READ_ONLY, **how)
+
+
+def test_the_job_after_a_forks_run_writes_its_comment(shop: Shop) -> None:
+    shop.push()
+    shop.file("app.py", (shop.folder / "app.py").read_text().replace('["content"]', '["content"][:3]'))
+    job = fork_run(shop)
+    assert job.outputs["conclusion"] == "regression", job.log
+    assert not shop.hub.comments
+    assert not job.annotations("warning"), "a fork's token may not comment; nobody can help it"
+    commented = shop.comment_job(shop.runs, token="ghs_workflow")
+    assert commented.conclusion == "success", commented.log
+    (comment,) = shop.hub.comments[7]
+    assert commented.outputs["comment-url"] == comment["html_url"]
+    assert "regressed" in comment["body"]
+    assert f"/commit/{SHA}" in comment["body"]
+    ran = [step.name for step in commented.steps if step.outcome == "success"]
+    assert ran == ["Set up Python", "Install pytest-llmops", "Comment on the finished run"]
+
+
+def test_the_comment_of_a_forks_run_says_nothing_that_the_artifact_made_up(shop: Shop) -> None:
+    shop.push()
+    fork_run(shop)
+    run = shop.runs
+    members = shop.hub.members(run, "llm-report")
+    view = json.loads(members["view.json"])
+    view |= {
+        "run_url": "https://evil.example/run",
+        "report_url": "https://evil.example/report",
+        "server_url": "https://evil.example",
+        "repository": "evil/evil",
+        "pull_request": 1,
+        "head_sha": "f" * 40,
+        "title": "[click](https://evil.example)",
+        "comment_id": "other --> <script>",
+        "notes": ["<img src=x onerror=alert(1)> @everyone [click](https://evil.example) ![x](https://evil.example/x)"],
+        "directory": "](https://evil.example)",
+        "baseline": {"ref": "main](https://evil.example)", "sha": "../../evil", "created": None, "path": None},
+    }
+    shop.hub.artifacts[run].clear()
+    shop.hub.artifact(run, "llm-report", {**members, "view.json": json.dumps(view), "../../../pwned": "x"})
+    commented = shop.comment_job(run)
+    assert commented.conclusion == "success", commented.log
+    (comment,) = shop.hub.comments[7]
+    body = comment["body"]
+    assert "](https://evil.example" not in body
+    assert "<img" not in body
+    assert "<script" not in body
+    assert "evil/evil" not in body
+    assert "@everyone" not in body
+    assert body.rstrip().endswith("<!-- pytest-llmops:default -->")
+    assert list(shop.hub.comments) == [7]
+    assert not list(shop.folder.parent.rglob("pwned"))
+
+
+def test_an_artifact_that_is_no_view_is_refused(shop: Shop) -> None:
+    shop.hub.pull(7, "shorter", head=FORK, sha=SHA)
+    for number, content in enumerate(("{", '{"conclusion": "rm -rf"}', '{"run": null, "conclusion": 3}'), 500):
+        shop.hub.run(number, event="pull_request", branch="shorter", sha=SHA, head=FORK)
+        shop.hub.artifact(number, "llm-report", {"view.json": content})
+        commented = shop.comment_job(number)
+        assert commented.conclusion == "failure"
+        (error,) = commented.annotations()
+        assert "is no view of a run" in error.message
+        assert "Traceback" not in commented.log
+    shop.hub.run(600, event="pull_request", branch="shorter", sha=SHA, head=FORK)
+    shop.hub.raw_artifact(600, "llm-report", b"no zip at all")
+    assert "no zip archive" in shop.comment_job(600).annotations()[0].message
+    assert not shop.hub.comments
+
+
+def test_a_pull_request_that_moved_on_gets_no_comment_of_an_old_run(shop: Shop) -> None:
+    shop.hub.pull(7, "shorter", head=FORK, sha="9" * 40)
+    shop.hub.run(500, event="pull_request", branch="shorter", sha=SHA, head=FORK)
+    shop.hub.artifact(500, "llm-report", {"view.json": '{"run": null, "conclusion": "success"}'})
+    commented = shop.comment_job(500)
+    assert commented.conclusion == "success"
+    assert "No open pull request" in commented.annotations("notice")[0].message
+    assert not shop.hub.comments
+
+
+def test_a_forks_branch_named_main_is_neither_baseline_nor_recordings(shop: Shop) -> None:
+    shop.push()
+    shop.hub.run(900, event="push", branch="main", sha="d" * 40, head=FORK)
+    shop.hub.artifact(900, "llm-report", {"run.json": "{}"})
+    poisoned = {"version": 1, "files": {"cassettes/test_shop/x.json": {"base": None, "content": "{}"}}}
+    for number, event in ((901, "push"), (902, "pull_request")):
+        shop.hub.run(number, event=event, branch="main", sha="d" * 40, head=FORK)
+        shop.hub.artifact(number, "llm-report-cassettes", {"recordings.json": json.dumps(poisoned)})
+    job = fork_run(shop, branch="main")
+    assert job.outputs["baseline-sha"] == "a" * 40, job.log
+    assert job.outputs["conclusion"] == "success", job.log
+    assert not (shop.folder / "cassettes/test_shop/x.json").exists()
+
+
+def test_a_miss_of_a_fork_is_one_neutral_conclusion(shop: Shop) -> None:
+    shop.push()
+    shop.file("prompt.txt", "In short: ")
+    asked = len(shop.provider.requests)
+    job = fork_run(shop)
+    assert job.conclusion == "success", job.log
+    assert job.outputs["conclusion"] == "needs-recording"
+    assert len(shop.provider.requests) == asked
+    assert len(job.annotations()) == 0
+    shop.comment_job(shop.runs)
+    (comment,) = shop.hub.comments[7]
+    assert "gh pr checkout 7" in comment["body"]
+    assert "test_shop.py::test_shop" in comment["body"]
+    assert comment["body"].count("has no recording") <= 1
+    assert "In short" in comment["body"]
+
+
+def test_a_miss_on_mains_own_run_is_red(shop: Shop) -> None:
+    shop.push()
+    shop.file("prompt.txt", "In short: ")
+    job = shop.push(key=False)
+    assert job.conclusion == "failure", job.log
+    assert job.outputs["conclusion"] == "regression"
+
+
+def test_a_miss_beside_a_real_failure_is_red(shop: Shop) -> None:
+    shop.push()
+    shop.file("prompt.txt", "In short: ")
+    shop.file("test_plain.py", "def test_plain():\n    assert not 'this'\n")
+    job = fork_run(shop)
+    assert job.conclusion == "failure", job.log
+    assert job.outputs["conclusion"] == "failure"
+    assert "test_plain" in job.step("Gate").log
+
+
+def test_dependabot_and_a_repository_without_keys_are_neutral_too(shop: Shop) -> None:
+    shop.push()
+    shop.file("prompt.txt", "In short: ")
+    shop.hub.pull(8, "dependabot/pip/httpx", sha=SHA, user={"login": "dependabot[bot]"})
+    job = shop.pull_request(8, "dependabot/pip/httpx", token=READ_ONLY, key=False)
+    assert (job.conclusion, job.outputs["conclusion"]) == ("success", "needs-recording"), job.log
+    job = shop.pull_request(7, key=False, inputs={"mode": "replay"})
+    assert job.conclusion == "failure", "who chose replay records on their own machine, and can"
