@@ -18,6 +18,9 @@ def rows() -> Iterator[Row]:
     html.render(made_up_run.compared(12)[0])  # the imports
     for cases in (1_000, 10_000):
         yield from _written(cases)
+    run, stored, answers = made_up_run.compared(1_000, answers=700)
+    page = html.render(run, baseline=stored, answers=answers)
+    yield Row("HTML of 1,000 cases with answers twice as long, its size", len(page.encode()) / 1024, "KiB")
 
 
 def _written(cases: int) -> Iterator[Row]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import random
 import shutil
 import time
 from collections.abc import Iterator
@@ -184,8 +186,68 @@ def test_nothing_a_model_wrote_is_run_or_fetched(reader, tmp_path):
     assert reader.page.locator("script").count() == 2 + 3  # the data, the loader, and what it unpacked
 
 
-def test_a_thousand_cases_are_usable_in_a_second(reader, tmp_path):
-    now, stored, answers = made_up_run.compared(1000)
+def test_what_is_unpacked_is_what_was_packed(reader, tmp_path):
+    draw = random.Random(8)
+    letters = [
+        "a",
+        "b",
+        " ",
+        "\n",
+        "é",
+        "字",
+        "😀",
+        "\ue000",
+        "\x1e",
+        "\x1f",
+        "\x1f0\x1f",
+        "\u2028",
+        "\x00",
+        "<",
+        "</script>",
+    ]
+    words = ["the", "answer", "quotes", "nothing", "répond", "ответ", HOSTILE]
+
+    def texts():
+        yield "same of all of them, and longer than short texts are"
+        yield "x" * draw.randrange(3000)
+        yield "".join(draw.choices(letters, k=draw.randrange(200)))
+        yield " ".join(draw.choices(words, k=draw.randrange(200)))
+
+    tests = []
+    for number in range(400):
+        prompt, answer, third, fourth = draw.sample([*texts()], 4)
+        value = draw.choice([0, 1, -1, 0.5, 1e-9, 123456, 1e20, None])
+        status = "ok" if value is not None else "unscored"
+        tests.append(
+            trial(
+                f"t.py::test[{number}]",
+                {"__proto__": Measurement(value=value, status=status, reason=third), "toString": 1.0},
+                input=prompt,
+                output=answer,
+                calls=[Call(provider="p", api="a", text=fourth, request={"messages": [prompt + answer, prompt]})],
+            )
+        )
+    page = tmp_path / "page.html"
+    page.write_bytes(html.render(run(tests, metrics=summarize(tests))).encode("utf-8", "replace"))
+    reader.open(page)
+    shown = json.loads(reader.page.evaluate("JSON.stringify(llmopsRun.cases.map(({name, trials}) => [name, trials]))"))
+    assert len(shown) == len(tests)
+    for (name, [one]), test in zip(shown, tests, strict=True):
+        assert name == test.case
+        assert (one["input"], one.get("output")) == (test.input, test.output)
+        measured = one["measurements"]["__proto__"]
+        assert (measured.get("value"), measured["reason"]) == (
+            test.measurements["__proto__"].value,
+            test.measurements["__proto__"].reason,
+        )
+        assert one["calls"][0]["text"] == test.calls[0].text
+        assert one["calls"][0]["request"] == test.calls[0].request
+
+
+@pytest.mark.parametrize("length", [350, 700])
+def test_a_thousand_cases_are_usable_in_a_second(reader, tmp_path, length):
+    """Answers that nobody wrote before: repeated ones would make a small page of anything."""
+    now, stored, answers = made_up_run.compared(1000, answers=length)
     html.render(run([]))  # the imports
     begin = time.process_time()
     made = html.render(now, baseline=stored, answers=answers)
@@ -205,7 +267,7 @@ def test_a_thousand_cases_are_usable_in_a_second(reader, tmp_path):
     searched = reader.page.evaluate(
         """() => {
             const begin = performance.now();
-            document.getElementById('search').value = 'case-99 sequence';
+            document.getElementById('search').value = 'case-99 the';
             document.getElementById('outcome').onchange();
             return performance.now() - begin;
         }"""

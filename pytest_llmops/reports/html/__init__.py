@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 STYLES = ("vendor/uPlot.min.css", "report.css")
 LIBRARIES = ("vendor/uPlot.iife.min.js", "vendor/diff.min.js")
+LOADER = ("bunzip2.js", "loader.js")
 OWN = ("elements.js", "charts.js", "model.js", "detail.js", "list.js", "page.js")
 TONES = {"red": "bad", "yellow": "open", "green": "good"}
 
@@ -46,7 +47,7 @@ def render(
     import jinja2
 
     styles = [_source(name) for name in STYLES]
-    loader, scripts = _source("loader.js"), [*map(_source, LIBRARIES), _own_script()]
+    loader, scripts = _script(*LOADER), [*map(_source, LIBRARIES), _script(*OWN)]
     page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return page.from_string(_source("page.html.j2")).render(
         policy="; ".join(
@@ -71,8 +72,8 @@ def _source(name: str) -> str:
 
 
 @cache
-def _own_script() -> str:
-    return "(() => {\n'use strict';\n" + "\n".join(map(_source, OWN)) + "})();\n"
+def _script(*names: str) -> str:
+    return "(() => {\n'use strict';\n" + "\n".join(map(_source, names)) + "})();\n"
 
 
 @cache

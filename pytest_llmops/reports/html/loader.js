@@ -1,14 +1,14 @@
 // The other half of packing.py.
-(() => {
-'use strict';
 
 /** Unpack the run, then start the scripts that came with it; the page's policy has their hashes. */
-async function load() {
-  const packed = new Blob([decoded(document.getElementById('data').textContent.trim())]);
-  const stream = packed.stream().pipeThrough(new DecompressionStream('gzip'));
-  const [scripts, shapes, body] = JSON.parse(await new Response(stream).text());
-  window.llmopsRun = unfolded(shapes, body);
-  for (const textContent of scripts) document.head.append(Object.assign(document.createElement('script'), {textContent}));
+function load() {
+  const streams = document.getElementById('data').textContent.trim().split(' ');
+  const [scripts, data, texts] = streams.map((stream) => new TextDecoder().decode(bunzip2(decoded(stream))));
+  const [shapes, structure, numbers] = JSON.parse(data);
+  window.llmopsRun = unfolded(shapes, structure, new Map(Object.entries(numbers)), longhand(texts));
+  for (const textContent of JSON.parse(scripts)) {
+    document.head.append(Object.assign(document.createElement('script'), {textContent}));
+  }
 }
 
 const DIGITS = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;,=>?@^_`{|}~';
@@ -25,34 +25,53 @@ function decoded(text) {
     for (let digit = at; digit < at + 5; digit += 1) number = number * 85 + value[padded.charCodeAt(digit)];
     bytes.setUint32((at / 5) * 4, number);
   }
-  return bytes.buffer.slice(0, bytes.byteLength - missing);
+  return new Uint8Array(bytes.buffer, 0, bytes.byteLength - missing);
 }
 
-const LONG = 48;
+const SEPARATOR = '\x1e';
+/** The texts, with the words for the signs that stand for them. */
+function longhand(stream) {
+  const [words, ...texts] = stream.split(SEPARATOR);
+  const meant = words.split(' ');
+  return texts.map((text) => text.replace(/[\ue000-\uf8ff]/g, (sign) => meant[sign.charCodeAt(0) - 0xe000]));
+}
 
-/** Objects from [shape, values…], lists from [-1, items…], a text said before from [-2, how many ago]. */
-function unfolded(shapes, body) {
-  const texts = [];
-  const unfold = (value) => {
-    if (typeof value === 'string') {
-      if (value.length >= LONG) texts.push(value);
-      return value;
-    }
+const QUOTE = /\x1f(\d+)\x1f/g;
+
+/** Objects from [shape, values…], lists from [-1, items…]; 0 is the next number, 1 the next text, 2 one said before. */
+function unfolded(shapes, structure, numbers, texts) {
+  const recent = [];
+  const next = new Map();
+  let said = 0;
+  const numberOf = (name) => {
+    const at = next.get(name) || 0;
+    next.set(name, at + 1);
+    return numbers.get(name)[at];
+  };
+  const textOf = (mark) => {
+    const text = mark === 2
+      ? recent.splice(recent.length - 1 - numberOf('ago'), 1)[0]
+      : texts[said++].replace(QUOTE, (_, ago) => recent[recent.length - 1 - Number(ago)]);
+    recent.push(text);
+    return text;
+  };
+  const unfold = (value, parent, key) => {
+    if (typeof value === 'number') return value ? textOf(value) : numberOf(`${parent}.${key}`);
     if (!Array.isArray(value)) return value;
     const [mark, ...rest] = value;
-    if (mark === -2) return texts[texts.length - rest[0]];
-    if (mark === -1) return rest.map(unfold);
+    if (mark === -1) return rest.map((one) => unfold(one, parent, key));
     const made = Object.create(null); // no key means anything here, not even __proto__
-    shapes[mark].forEach((key, index) => {
-      made[key] = unfold(rest[index]);
+    shapes[mark].forEach((name, index) => {
+      made[name] = unfold(rest[index], key, name);
     });
     return made;
   };
-  return unfold(body);
+  return unfold(structure, '', '');
 }
 
-load().catch((error) => {
+try {
+  load();
+} catch (error) {
   document.getElementById('detail').replaceChildren(`This browser cannot show the cases: ${error.message}`);
   throw error;
-});
-})();
+}

@@ -3,7 +3,7 @@
 /** The cases with findings, means now, and what list and search need. */
 function prepared({cases, comparison}) {
   const byName = new Map(cases.map((one) => [one.name, one]));
-  for (const one of cases) Object.assign(one, {label: one.name, findings: [], now: {}});
+  for (const one of cases) Object.assign(one, {label: one.name, findings: [], now: Object.create(null)});
   for (const {word, name, reason} of findings(comparison)) byName.get(name)?.findings.push({word, reason});
   shortenLabels(cases);
   cases.forEach(summarise);
@@ -28,7 +28,7 @@ function shortenLabels(cases) {
 function summarise(one) {
   one.trials.sort((a, b) => Number(a.rerun || false) - Number(b.rerun || false) || (a.trial || 0) - (b.trial || 0));
   const counted = one.trials.filter((test) => !test.rerun);
-  const values = {};
+  const values = Object.create(null); // a metric may be named toString
   for (const test of counted) {
     for (const [name, measured] of Object.entries(test.measurements || {})) {
       if (typeof measured.value === 'number') (values[name] ||= []).push(measured.value);
