@@ -81,7 +81,7 @@ class Judge:
 
     @property
     def lead(self) -> Judge:
-        """Itself; of a jury, the member that answers what only one is asked."""
+        """Itself; of a jury, its first member."""
         return self
 
     def definition(self, criterion: object) -> str:
@@ -117,8 +117,13 @@ class Judge:
         __tracebackhide__ = True
         return _Scoring(self, criterion, **what)
 
-    def of(self, criterion: object) -> Judge:
-        """Itself: who judges by a criterion."""
+    @property
+    def seats(self) -> list[tuple[Judge, int]]:
+        """Who is asked: itself, with the number of the sample."""
+        return [(self, 0)]
+
+    def named(self, name: str) -> Judge:
+        """Itself: who judges what is called `name`."""
         return self
 
     def poll(self, question: Callable[[Judge, int], Question[Answer]]) -> list[Answer]:

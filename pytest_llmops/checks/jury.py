@@ -52,17 +52,26 @@ class Jury:
 
     @property
     def lead(self) -> Judge:
-        """The first member: it answers what only one judge is asked."""
+        """The first member: it answers what is no score and no choice, such as what an application did."""
         return self.judges[0]
 
     def definition(self, criterion: object) -> str:
         """Short hash of what a score by this criterion means: every member's definition, repeats and method."""
         rubric = resolve(criterion, root=self.root)
-        return short_hash([[judge.definition(rubric) for judge in self.judges], self.repeats, self.method], 6)
+        return self.together([judge.definition(rubric) for judge in self.judges])
 
-    def of(self, criterion: object) -> Jury:
-        """Itself: who judges by a criterion."""
+    @property
+    def seats(self) -> list[tuple[Judge, int]]:
+        """Who is asked: each member, with the number of the sample."""
+        return [(judge, i) for judge in self.judges for i in range(self.repeats)]
+
+    def named(self, name: str) -> Jury:
+        """Itself: who judges what is called `name`."""
         return self
+
+    def together(self, definitions: Sequence[str]) -> str:
+        """Short hash of what one answer out of several means, by what each of them means."""
+        return short_hash([list(definitions), self.repeats, self.method], 6)
 
     def score(self, criterion: object, **what: Any) -> Score:
         """Score a text, as `Judge.score`; the score carries its ``votes`` and their ``disagreement``.
@@ -73,14 +82,14 @@ class Jury:
         __tracebackhide__ = True
         rubric = resolve(criterion, root=self.root)
         votes = self.poll(lambda judge, i: judge.question(rubric, repeat=i, **what))
-        return self._together(votes, self.definition(rubric))
+        return self._score(votes, self.definition(rubric))
 
     async def ascore(self, criterion: object, **what: Any) -> Score:
         """`score`, all members asked at once."""
         __tracebackhide__ = True
         rubric = resolve(criterion, root=self.root)
         votes = await self.apoll(lambda judge, i: judge.question(rubric, repeat=i, **what))
-        return self._together(votes, self.definition(rubric))
+        return self._score(votes, self.definition(rubric))
 
     def poll(self, question: Callable[[Judge, int], Question[Answer]]) -> list[Answer]:
         """What each member says, in each of its samples.
@@ -92,19 +101,19 @@ class Jury:
             JudgeError: a member failed. No vote is ever left out.
         """
         __tracebackhide__ = True
-        return [judge.settle(question(judge, i)) for judge in self.judges for i in range(self.repeats)]
+        return [judge.settle(question(judge, i)) for judge, i in self.seats]
 
     async def apoll(self, question: Callable[[Judge, int], Question[Answer]]) -> list[Answer]:
         """`poll`, all members asked at once."""
         __tracebackhide__ = True
-        asked = [judge.asettle(question(judge, i)) for judge in self.judges for i in range(self.repeats)]
+        asked = [judge.asettle(question(judge, i)) for judge, i in self.seats]
         answers = await asyncio.gather(*asked, return_exceptions=True)
         failed = [answer for answer in answers if isinstance(answer, BaseException)]
         if failed:  # raised only once all are done: none goes on in the background after its test
             raise failed[0]
         return [answer for answer in answers if not isinstance(answer, BaseException)]
 
-    def _together(self, votes: list[Score], definition: str) -> Score:
+    def _score(self, votes: list[Score], definition: str) -> Score:
         first = votes[0]
         return Score(
             combined(votes, self.method, worse=max if first.direction == "lower" else min),
@@ -148,7 +157,7 @@ class Bench:
 
     Args:
         default: judges all the others.
-        criteria: by rubric name.
+        criteria: by name of what is judged.
     """
 
     def __init__(self, default: Judge | Jury, criteria: Mapping[str, Judge | Jury]) -> None:
@@ -162,9 +171,13 @@ class Bench:
         """The default's lead."""
         return self.default.lead
 
+    def named(self, name: str) -> Judge | Jury:
+        """Who judges what is called `name`: a rubric, ``tone``, a library's metric."""
+        return self.criteria.get(name, self.default)
+
     def of(self, criterion: object) -> Judge | Jury:
         """Who judges by this criterion."""
-        return self.criteria.get(resolve(criterion, root=self.root).name, self.default)
+        return self.named(resolve(criterion, root=self.root).name)
 
     def definition(self, criterion: object) -> str:
         """As of the judge of this criterion."""

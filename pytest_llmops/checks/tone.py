@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -13,6 +16,7 @@ from pytest_llmops.checks.judge import Judge
 from pytest_llmops.checks.judge_models import DEFAULT_JUDGE
 from pytest_llmops.checks.judge_prompt import PROMPT_VERSION, Prompt
 from pytest_llmops.checks.judge_verdict import shortened, validated
+from pytest_llmops.checks.jury import Judging, Jury, combined, disagreement
 from pytest_llmops.checks.question import Question, short_hash
 from pytest_llmops.checks.style import Style, style
 from pytest_llmops.errors import SettingsError
@@ -45,6 +49,8 @@ class Tone(str):
         reason: the judge's words, in English.
         model: the judge.
         definition: hash of judge model and scales.
+        votes: what each member of a jury heard; empty for a single judge's.
+        disagreement: mean distance between two votes, by scale; empty for a single judge's.
     """
 
     professional: float
@@ -53,6 +59,8 @@ class Tone(str):
     reason: str
     model: str
     definition: str
+    votes: tuple[Tone, ...] = ()
+    disagreement: Mapping[str, float] = MappingProxyType({})
 
     def __new__(cls, label: str, **fields: Any) -> Tone:  # noqa: D102 - the class says it
         tone = super().__new__(cls, label)
@@ -88,14 +96,16 @@ class HowItSounds(Question[Tone]):
         model: the judge.
         text: what is judged.
         input: what it answers, for the empathy.
+        repeat: the number of the sample.
     """
 
-    def __init__(self, model: str, text: str, *, input: object = None) -> None:
+    def __init__(self, model: str, text: str, *, input: object = None, repeat: int = 0) -> None:
         if not isinstance(text, str):
             raise SettingsError(f"the tone is that of a str, got {shortened(text)} ({type(text).__name__}).")
         self.text, self.input = text, input
         self.definition = short_hash([PROMPT_VERSION, model, _criterion(), _FORM, LABELS], 6)
-        super().__init__(model, "tone", [self.definition, text, None if input is None else judge_prompt.as_text(input)])
+        asked = None if input is None else judge_prompt.as_text(input)
+        super().__init__(model, "tone", [self.definition, text, asked, *([repeat] if repeat else [])])
 
     def prompt(self) -> Prompt:
         """The texts that are sent."""
@@ -112,6 +122,30 @@ class HowItSounds(Question[Tone]):
             model=self.model,
             definition=self.definition,
         )
+
+
+def together(judge: Judge | Jury, votes: Sequence[Tone]) -> Tone:
+    """One tone out of what each member of a jury heard: scales by its method, the label that most gave.
+
+    Args:
+        judge: who was asked.
+        votes: at least one; of equally frequent labels the first counts.
+    """
+    if isinstance(judge, Judge):
+        return votes[0]
+    scales = {name: [float(getattr(vote, name)) for vote in votes] for name in SCALES}
+    return Tone(
+        Counter(str(vote) for vote in votes).most_common(1)[0][0],
+        **{
+            name: combined(values, judge.method, worse=max if SCALES[name] == "lower" else min)
+            for name, values in scales.items()
+        },
+        reason="\n".join(f"{vote.model} {vote}: {vote.reason}" for vote in votes),
+        model=judge.model,
+        definition=judge.together([vote.definition for vote in votes]),
+        votes=tuple(votes),
+        disagreement={name: disagreement(values) for name, values in scales.items()},
+    )
 
 
 def _criterion() -> str:
@@ -155,8 +189,8 @@ class EvaluationMetrics:
     defensive_score: float
     style: Style
 
-    @staticmethod
-    def analyze(text: str, *, input: object = None, judge: Judge | None = None) -> EvaluationMetrics:
+    @classmethod
+    def analyze(cls, text: str, *, input: object = None, judge: Judging | None = None) -> EvaluationMetrics:
         """Analyze a text; inside a marked test its judged call lies on the test's cassette.
 
         Args:
@@ -168,15 +202,30 @@ class EvaluationMetrics:
             JudgeError: the judge failed.
         """
         __tracebackhide__ = True
-        judge = judge or _judge()
-        tone = judge.settle(HowItSounds(judge.model, text, input=input))
-        return EvaluationMetrics(tone, tone.professional, tone.empathy, tone.defensive, style(text))
+        one = (judge or _judge()).named("tone")
+        return cls._of(text, together(one, one.poll(asking(text, input))))
+
+    @classmethod
+    async def aanalyze(cls, text: str, *, input: object = None, judge: Judging | None = None) -> EvaluationMetrics:
+        """`analyze` without blocking the running loop."""
+        __tracebackhide__ = True
+        one = (judge or _judge()).named("tone")
+        return cls._of(text, together(one, await one.apoll(asking(text, input))))
+
+    @classmethod
+    def _of(cls, text: str, tone: Tone) -> EvaluationMetrics:
+        return cls(tone, tone.professional, tone.empathy, tone.defensive, style(text))
 
 
-def _judge() -> Judge:
+def asking(text: str, input: object) -> Callable[[Judge, int], HowItSounds]:
+    """What each judge is asked about the tone of a text, for `Judge.poll`."""
+    return lambda judge, repeat: HowItSounds(judge.model, text, input=input, repeat=repeat)
+
+
+def _judge() -> Judging:
     import os
 
     if session_judge:
-        lead: Judge = session_judge[-1]().lead
-        return lead
+        judge: Judging = session_judge[-1]()
+        return judge
     return Judge(os.environ.get("PYTEST_LLM_JUDGE") or DEFAULT_JUDGE)

@@ -251,3 +251,134 @@ def test_two_answers_side_by_side_in_both_orders(judged, standin, env):
     assert [call["role"] for call in run.record["tests"][0]["calls"]].count("judge") == 2
     assert judged.run("--llm-record=none", env=without_keys(env)).outcomes == {"passed": 1}
     assert len(standin.requests) == 4
+
+
+def of_all_kinds(request):
+    """Two judges of different opinion, whatever they are asked."""
+    if not request["model"].startswith("gpt-") or request["model"] == "gpt-x":
+        return None
+    kind = request["model"] == "gpt-kind"
+    properties = request["response_format"]["json_schema"]["schema"]["properties"]
+    level = 5 if kind else 3
+    if "choice" in properties:  # the strict one takes whatever stands first
+        better = "first" if not kind or "night" in request["messages"][1]["content"].split('"second"')[0] else "second"
+        return json.dumps({"reason": f"I am {request['model']}.", "choice": better})
+    if "label" in properties:
+        label = "friendly" if kind else "neutral"
+        scales = dict.fromkeys(("professional", "empathy", "defensive"), level)
+        return json.dumps({"reason": f"I am {request['model']}.", **scales, "label": label})
+    return json.dumps({"reason": f"I am {request['model']}.", "evidence": [], "level": level})
+
+
+WHOLE_JURY = """
+    import asyncio
+    import pytest
+    from app import answer
+    from pytest_llmops import EvaluationMetrics
+
+    class Ticking:
+        \"\"\"Whether the loop went on while a judge was asked.\"\"\"
+
+        async def __aenter__(self):
+            self.ticks = 0
+            self.task = asyncio.create_task(self.tick())
+            await asyncio.sleep(0)
+
+        async def tick(self):
+            while True:
+                self.ticks += 1
+                await asyncio.sleep(0.005)
+
+        async def __aexit__(self, *_):
+            self.task.cancel()
+            assert self.ticks >= MINIMUM
+
+    @pytest.mark.asyncio
+    @pytest.mark.llm_eval
+    async def test_it(llm_eval):
+        one = llm_eval.run(answer, "GOOD day", name="one")
+        other = llm_eval.run(answer, "GOOD night", name="other")
+        async with Ticking():
+            tone = await one.atone()
+        assert tone == "friendly"
+        assert [str(vote) for vote in tone.votes] == ["friendly", "neutral"]
+        assert (tone.professional, tone.disagreement["defensive"]) == (0.75, 0.5)
+        async with Ticking():
+            preference = await llm_eval.aprefer(one, other, "clarity")
+        assert (preference, preference.position_bias, preference.disagreement) == (0.75, 0.5, 0.5)
+        async with Ticking():
+            assert await other.agrounded_in("Nights are good.") == 0.75
+        async with Ticking():
+            assert (await EvaluationMetrics.aanalyze("Another text.")).empathy_score == 0.75
+"""
+
+
+def test_a_whole_jury_is_asked_for_tone_and_preference_without_blocking_the_loop(settled, standin, env):
+    standin.script(lambda request: text and Reply(text, latency_s=0.05) if (text := of_all_kinds(request)) else None)
+    settled.file("test_it.py", WHOLE_JURY.replace("MINIMUM", "4"))
+    run = settled.run("--llm-json=run.json", env=env)
+    assert run.outcomes == {"passed": 1}, run.out
+    assert len(standin.requests) == 2 + 2 + 4 + 2 + 2
+    (test,) = run.record["tests"]
+    measured = test["measurements"]
+    assert measured["tone_professional#one"]["value"] == 0.75
+    assert "I am gpt-strict." in measured["tone_professional#one"]["reason"]
+    assert measured["tone_empathy.disagreement#one"]["value"] == 0.5
+    assert (measured["clarity.prefers"]["value"], measured["clarity.prefers.disagreement"]["value"]) == (0.75, 0.5)
+    assert measured["clarity.position_bias"]["value"] == 0.5
+    assert [call["role"] for call in test["calls"]].count("judge") == 10
+    settled.file("test_it.py", WHOLE_JURY.replace("MINIMUM", "1"))
+    replayed = settled.run("--llm-json=run.json", "--llm-record=none", env=without_keys(env))
+    assert replayed.outcomes == {"passed": 1}, replayed.out
+    assert replayed.record["tests"][0]["measurements"] == measured
+    assert len(standin.requests) == 12
+
+
+def test_a_juror_that_fails_fails_the_tone_and_the_preference(settled, standin, env):
+    def half(request):
+        return "Nice." if request["model"] == "gpt-strict" else of_all_kinds(request)
+
+    standin.script(half)
+    settled.file(
+        "test_it.py",
+        """
+        import pytest
+        from app import answer
+        from pytest_llmops.errors import JudgeError
+
+        @pytest.mark.llm_eval
+        def test_it(llm_eval):
+            one = llm_eval.run(answer, "GOOD day", name="one")
+            other = llm_eval.run(answer, "GOOD night", name="other")
+            with pytest.raises(JudgeError, match="gpt-strict gave no verdict on 'tone'"):
+                one.tone
+            with pytest.raises(JudgeError, match="gpt-strict gave no verdict on 'clarity'"):
+                llm_eval.prefer(one, other, "clarity")
+        """,
+    )
+    run = settled.run("--llm-json=run.json", env=env)
+    assert run.outcomes == {"passed": 1}, run.out
+    measured = run.record["tests"][0]["measurements"]
+    for name in ("tone_professional#one", "tone_defensive#one", "clarity.prefers"):
+        assert (measured[name]["status"], measured[name]["value"]) == ("error", None)
+
+
+def test_the_tone_has_a_judge_of_its_own_where_the_settings_say_so(settled, standin, env):
+    settled.file(
+        "pyproject.toml", JURY + '[tool.pytest-llmops.judge.criteria.tone]\nmodel = "openai_compatible:gpt-kind"'
+    )
+    standin.script(of_all_kinds)
+    settled.file(
+        "test_it.py",
+        """
+        import pytest
+        from app import answer
+
+        @pytest.mark.llm_eval
+        def test_it(llm_eval):
+            result = llm_eval.run(answer, "GOOD day")
+            assert (result.tone, result.tone.professional, result.tone.votes) == ("friendly", 1.0, ())
+        """,
+    )
+    assert settled.run(env=env).outcomes == {"passed": 1}
+    assert len(standin.requests) == 2

@@ -29,6 +29,10 @@ class LibraryJudge:
         names = set(schema["properties"])
         if names == {"steps"}:
             return json.dumps({"steps": ["Read it.", "Judge it."]})
+        if names == {"verdicts"}:
+            return json.dumps({"verdicts": [{"verdict": verdict, "reason": "So."} for verdict in ("yes", "no")]})
+        if names == {"reason"}:
+            return json.dumps({"reason": "Half of it."})
         if "score" in names:
             score = 8 if self.wrong is None else self.wrong
             return json.dumps({"score": score, "reason": "Mostly right."})
@@ -62,9 +66,17 @@ RAGAS = """
 """
 
 
+PRICED = """
+    [tool.pytest-llmops.prices."openai_compatible:gpt-judge"]
+    input = 1.0
+    output = 2.0
+"""
+
+
 def recorded_and_replayed(judged, standin, env, test, metric, calls, value):
     judged.file("cases.jsonl", '{"id": "a", "input": "GOOD day", "context": ["Days are good."]}\n')
     judged.file("test_it.py", test)
+    judged.file("pyproject.toml", PRICED)
     standin.script(LibraryJudge())
     args = ("-p", "no:deepeval", "--llm-json=run.json")
     recorded = judged.run(*args, env=env)
@@ -78,7 +90,10 @@ def recorded_and_replayed(judged, standin, env, test, metric, calls, value):
         measured = record["measurements"][metric]
         assert (measured["value"], measured["source"], measured["status"]) == (value, "library", "ok")
         assert [call["role"] for call in record["calls"]] == ["app"] + ["judge"] * calls
-        assert all(call["input_tokens"] for call in record["calls"])
+        for call in record["calls"][1:]:
+            tokens = call["input_tokens"] * 1e-6 + call["output_tokens"] * 2e-6
+            assert call["cost_usd"] == pytest.approx(tokens)
+            assert tokens > 0
         # "Echo: GOOD day" on three words: the library's tokens are not the application's
         assert record["measurements"]["output_tokens"]["value"] == 3
 
@@ -97,6 +112,71 @@ def test_ragas_metrics_are_recorded_and_replayed(judged, standin, env):
 def test_ragas_inside_a_running_loop(judged, standin, env):
     awaiting = RAGAS.replace("    def test", "    @pytest.mark.asyncio\n    async def test")
     recorded_and_replayed(judged, standin, env, awaiting, "ragas.faithfulness", 2, 0.5)
+
+
+JURY = """
+    [tool.pytest-llmops.judge]
+    jury = ["openai_compatible:gpt-judge", "openai_compatible:gpt-other"]
+    repeats = 2
+"""
+WITHOUT_BLOCKING = """
+    import asyncio
+    import os
+    import pytest
+    from app import answer
+
+    async def ticking(ticks):
+        while True:
+            ticks.append(1)
+            await asyncio.sleep(0.01)
+
+    @pytest.mark.asyncio
+    @pytest.mark.llm_eval(dataset="cases.jsonl")
+    async def test_it(llm_eval, llm_case):
+        result = llm_eval.run(answer, llm_case.input)
+        task = asyncio.create_task(ticking(ticks := []))
+        score = await result.CALL
+        task.cancel()
+        assert score == 0.5
+        assert [float(vote) for vote in score.votes] == [0.5] * 4
+        assert score.disagreement == 0.0
+        assert len(ticks) > 5  # the loop went on meanwhile
+        assert not hasattr(asyncio, "_nest_patched")
+        assert "FROM_DOTENV" not in os.environ
+"""
+
+
+def each_with_its_own(judge):
+    """The libraries' judge under either name."""
+    return lambda request: judge({**request, "model": "gpt-judge"}) if request["model"] != "gpt-x" else None
+
+
+@pytest.mark.parametrize(
+    ("call", "metric", "calls"),
+    [
+        pytest.param('aragas("faithfulness")', "ragas.faithfulness", 2, marks=needs_ragas),
+        pytest.param('adeepeval("AnswerRelevancyMetric")', "deepeval.Answer Relevancy", 3, marks=needs_deepeval),
+    ],
+)
+def test_a_whole_jury_drives_a_metric_in_an_async_test_and_nothing_phones_home(
+    judged, standin, env, call, metric, calls
+):
+    del env["PYTEST_LLM_JUDGE"]
+    judged.file("pyproject.toml", JURY)
+    judged.file(".env", "FROM_DOTENV=1\n")
+    judged.file("cases.jsonl", '{"id": "a", "input": "GOOD day", "context": ["Days are good."]}\n')
+    judged.file("test_it.py", WITHOUT_BLOCKING.replace("CALL", call))
+    standin.script(each_with_its_own(LibraryJudge()))
+    recorded = judged.run("-p", "no:deepeval", "--llm-json=run.json", env=env)
+    assert recorded.outcomes == {"passed": 1}, recorded.out
+    assert len(standin.requests) == 1 + 4 * calls
+    replayed = judged.run("-p", "no:deepeval", "--llm-json=run.json", "--llm-record=none", env=without_keys(env))
+    assert replayed.outcomes == {"passed": 1}, replayed.out
+    assert len(standin.requests) == 1 + 4 * calls
+    measured = replayed.record["tests"][0]["measurements"]
+    assert (measured[metric]["value"], measured[f"{metric}.disagreement"]["value"]) == (0.5, 0.0)
+    assert measured[metric]["reason"].count("openai_compatible:gpt-other 0.5") == 2
+    assert not list(judged.path.glob(".deepeval*"))
 
 
 @needs_ragas

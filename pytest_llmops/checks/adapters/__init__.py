@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from pytest_llmops.checks.judge import Judge
 from pytest_llmops.checks.judge_prompt import Prompt
 from pytest_llmops.checks.judge_verdict import validated
+from pytest_llmops.checks.jury import Jury, combined, disagreement
 from pytest_llmops.checks.question import Question
 from pytest_llmops.checks.score import Measured
 from pytest_llmops.errors import SettingsError
@@ -37,9 +38,13 @@ class LibraryScore(Measured):
 
     Args:
         definition: hash of library, version, metric and judge model.
+        votes: what each member of a jury led to; empty for a single judge's.
+        disagreement: mean distance between two votes; None for a single judge's.
     """
 
     definition: str
+    votes: tuple[LibraryScore, ...] = ()
+    disagreement: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +65,10 @@ class Asked(Question[Any]):
         name: the metric.
         text: the prompt, whole.
         schema: what the answer must fit; None: any text.
-        repeat: how often the same was asked before; each is a call of its own.
+        repeat: tells those apart that ask the same; each is a call of its own.
     """
 
-    def __init__(self, model: str, name: str, text: str, schema: type[BaseModel] | None, repeat: int) -> None:
+    def __init__(self, model: str, name: str, text: str, schema: type[BaseModel] | None, repeat: object) -> None:
         self.text, self.schema = text, schema
         self._json = None if schema is None else strict(schema.model_json_schema())
         super().__init__(model, name, ["library", model, text, self._json, repeat])
@@ -79,10 +84,17 @@ class Asked(Question[Any]):
 
 @dataclass
 class Asking:
-    """What the libraries' model classes call, for one measurement of one metric."""
+    """What the libraries' model classes call, for one measurement of one metric.
+
+    Args:
+        judge: who answers.
+        metric: its name, for messages.
+        sample: the number of the measurement, where a judge has several.
+    """
 
     judge: Judge
     metric: str
+    sample: int = 0
     _times: Counter[tuple[str, object]] = field(default_factory=Counter)
 
     def ask(self, text: str, schema: type[BaseModel] | None) -> Any:
@@ -96,7 +108,43 @@ class Asking:
     def _question(self, text: str, schema: type[BaseModel] | None) -> Asked:
         repeat = self._times[text, schema]
         self._times[text, schema] += 1
-        return Asked(self.judge.model, self.metric, text, schema, repeat)
+        return Asked(self.judge.model, self.metric, text, schema, [repeat, self.sample] if self.sample else repeat)
+
+
+def measured(
+    evaluate: Callable[[Any, Judge, Material, dict[str, Any], int], LibraryScore],
+    judge: Judge | Jury,
+    metric: Any,
+    material: Material,
+    options: dict[str, Any],
+) -> LibraryScore:
+    """What a metric measures; by each member of a jury, as one score.
+
+    Args:
+        evaluate: of a library's adapter.
+        judge: who answers the metric's questions.
+        metric: the metric, its class or its name.
+        material: what it looks at.
+        options: for a class.
+
+    Raises:
+        JudgeError: the metric failed with one of the judges. No vote is ever left out.
+    """
+    __tracebackhide__ = True
+    votes = [evaluate(metric, one, material, options, sample) for one, sample in judge.seats]
+    if isinstance(judge, Judge):
+        return votes[0]
+    found = LibraryScore(
+        combined(votes, judge.method),
+        name=votes[0].name,
+        reason="\n".join(
+            f"{one.model} {vote:g}: {vote.reason}" for (one, _), vote in zip(judge.seats, votes, strict=True)
+        ),
+        text=material.text,
+    )
+    found.definition = judge.together([vote.definition for vote in votes])
+    found.votes, found.disagreement = tuple(votes), disagreement(votes)
+    return found
 
 
 def strict(schema: dict[str, Any]) -> dict[str, Any]:

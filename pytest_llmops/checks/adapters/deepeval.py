@@ -12,7 +12,7 @@ from pytest_llmops.checks.question import short_hash
 from pytest_llmops.errors import JudgeError, SettingsError, did_you_mean
 
 
-def evaluate(metric: Any, judge: Judge, material: Material, options: dict[str, Any]) -> LibraryScore:
+def evaluate(metric: Any, judge: Judge, material: Material, options: dict[str, Any], sample: int = 0) -> LibraryScore:
     """Measure by a metric.
 
     Args:
@@ -20,6 +20,7 @@ def evaluate(metric: Any, judge: Judge, material: Material, options: dict[str, A
         judge: takes the place of the metric's own model.
         material: becomes the test case.
         options: for a class.
+        sample: the number of the measurement.
 
     Raises:
         JudgeError: the metric failed, or gave no number.
@@ -39,7 +40,7 @@ def evaluate(metric: Any, judge: Judge, material: Material, options: dict[str, A
             raise SettingsError(f"deepeval has no metric {metric!r}.{did_you_mean(metric, known)}")
         metric = getattr(metrics, metric)
     name = metric.__name__ if isinstance(metric, type) else str(metric.__name__)
-    model = _model(Asking(judge, f"deepeval {name}"))
+    model = _model(Asking(judge, f"deepeval {name}", sample))
     if isinstance(metric, type):
         metric = metric(model=model, **options)
         name = str(metric.__name__)

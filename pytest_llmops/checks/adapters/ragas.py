@@ -18,7 +18,7 @@ from pytest_llmops.checks.question import short_hash
 from pytest_llmops.errors import JudgeError, SettingsError, did_you_mean
 
 
-def evaluate(metric: Any, judge: Judge, material: Material, options: dict[str, Any]) -> LibraryScore:
+def evaluate(metric: Any, judge: Judge, material: Material, options: dict[str, Any], sample: int = 0) -> LibraryScore:
     """Measure by a metric.
 
     Args:
@@ -26,6 +26,7 @@ def evaluate(metric: Any, judge: Judge, material: Material, options: dict[str, A
         judge: takes the place of the metric's own model.
         material: becomes what the metric asks for.
         options: for a class; what the metric's ``ascore`` takes goes there.
+        sample: the number of the measurement.
 
     Raises:
         JudgeError: the metric failed, or gave no number.
@@ -41,7 +42,7 @@ def evaluate(metric: Any, judge: Judge, material: Material, options: dict[str, A
     if isinstance(metric, str):
         metric = _by_name(metric, collections)
     name = metric.__name__ if isinstance(metric, type) else type(metric).__name__
-    llm = _model(Asking(judge, f"ragas {name}"))
+    llm = _model(Asking(judge, f"ragas {name}", sample))
     taken = inspect.signature(metric.ascore).parameters
     extra = {key: value for key, value in options.items() if key in taken}
     if isinstance(metric, type):
