@@ -10,11 +10,16 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
+from datetime import timedelta
+from functools import cache
 from pathlib import Path
 
+from pytest_llmops import baseline
 from pytest_llmops.options import SETTINGS
 from pytest_llmops.records import RunRecord
+from pytest_llmops.reports import pull_request
 
 DOCS = Path(__file__).parent
 REPOSITORY = DOCS.parent
@@ -46,21 +51,51 @@ def quickstart_test() -> str:
     return f"```python\n{(QUICKSTART / 'test_support.py').read_text(encoding='utf-8')}```"
 
 
-def quickstart_output() -> str:
-    """What the quickstart's second run prints, at 80 columns, without its duration."""
+@cache
+def quickstart_run() -> tuple[str, RunRecord]:
+    """The quickstart's second run: what it prints at 80 columns, and its record."""
     environment = {**os.environ, "CI": "true", "SUPPORT_PROMPT": "shorter.txt", "COLUMNS": "80"}
     arguments = ["-q", "-p", "no:cacheprovider", "--llm-baseline=baseline.json", "--llm-cassette-dir=cassettes-shorter"]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", *arguments],
-        cwd=QUICKSTART,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        check=False,
-    )
-    lines = re.sub(r" in [\d.]+s\b.*$", "", done.stdout.strip()).splitlines()
+    with tempfile.TemporaryDirectory() as folder:
+        record = Path(folder, "run.json")
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", *arguments, f"--llm-json={record}"],
+            cwd=QUICKSTART,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            check=False,
+        )
+        return done.stdout, baseline.load_run(record)
+
+
+def quickstart_output() -> str:
+    """What the quickstart's second run prints, without its duration."""
+    lines = re.sub(r" in [\d.]+s\b.*$", "", quickstart_run()[0].strip()).splitlines()
     return "\n".join(["```text", *(line.rstrip() for line in lines), "```"])
+
+
+def quickstart_comment() -> str:
+    """The quickstart's second run as its pull request would show it."""
+    run, file = quickstart_run()[1], QUICKSTART / "baseline.json"
+    stored = baseline.load(file)
+    before, now = pull_request.costs(stored, run)
+    view = pull_request.View(
+        run,
+        "regression",
+        # A made-up run of a made-up repository
+        baseline=pull_request.BaselineSource("main", "0123456789" * 4, run.created - timedelta(days=2)),
+        repository="OWNER/support",
+        head_sha="abcdef0123" * 4,
+        run_url="https://github.com/OWNER/support/actions/runs/1",
+        report_url="https://github.com/OWNER/support/actions/runs/1/artifacts/1",
+        changed=("prompts/support.txt",),
+        answers=baseline.answers.load(baseline.answers.path_beside(file)),
+        cost_before=before,
+        cost_now=now,
+    )
+    return pull_request.comment(view).rstrip()
 
 
 def help_of(*command: str) -> Callable[[], str]:
@@ -83,6 +118,7 @@ FILES: dict[Path, Callable[[], str]] = {DOCS / "run-record.schema.json": run_rec
 BLOCKS: dict[Path, dict[str, Callable[[], str]]] = {
     REPOSITORY / "README.md": {"test": quickstart_test, "output": quickstart_output},
     DOCS / "reference.md": {"options": options},
+    DOCS / "action.md": {"comment": quickstart_comment},
 }
 
 

@@ -1,7 +1,7 @@
 """A run in its pull request: one comment, the job's summary, annotations. Pure renderings of a View."""
 
 from pytest_llmops.reports.pull_request.annotating import remarks as annotations
-from pytest_llmops.reports.pull_request.document import comment, summary
+from pytest_llmops.reports.pull_request.document import comment, plain, summary
 from pytest_llmops.reports.pull_request.view import (
     Annotation,
     BaselineSource,
@@ -26,5 +26,6 @@ __all__ = [
     "failed_before",
     "fixed_cases",
     "marker",
+    "plain",
     "summary",
 ]

@@ -132,12 +132,13 @@ def _calls(view: View, run: RunRecord) -> list[str]:
     judged = sum(call.role == "judge" for call in calls)
     said = [f"{plural(len(calls), 'call')}{f' ({judged:,} by judges)' if judged else ''}: {how}"]
     unknown = sum(call.cost_usd is None for call in calls)
-    price = f"cost {usd(sum(call.cost_usd or 0.0 for call in calls))}"
+    price = f"{'cost' if live else 'recorded at'} {usd(sum(call.cost_usd or 0.0 for call in calls))}"
     price += f" and {plural(unknown, 'call')} of unknown price" if unknown else ""
     if view.cost_before and view.cost_now is not None:
-        share = text.change(view.cost_now / view.cost_before - 1, "cost", relative=True)
-        price += f" (the application's: {share} against the baseline)"
-    if live and len(live) < len(calls):
-        price += f", {usd(sum(call.cost_usd or 0.0 for call in live))} of it spent now"
-    said.append(price if live else f"{price} when recorded, nothing now")
+        share = view.cost_now / view.cost_before - 1
+        said_so = text.change(share, "cost", relative=True) if abs(share) >= 0.0005 else "as in the baseline"
+        price += f" (the application's: {said_so})" if judged else f" ({said_so})"
+    if len(live) < len(calls):
+        price += f", {usd(sum(call.cost_usd or 0.0 for call in live))} of it spent now" if live else ", nothing spent now"
+    said.append(price)
     return [" · ".join(said)]

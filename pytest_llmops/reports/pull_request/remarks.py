@@ -63,7 +63,7 @@ def changed(view: View) -> list[Section]:
     found = []
     if kinds:
         rows = [f"> - {_files(kind, paths)}\n" for kind, paths in kinds.items()]
-        opening = "\n> ⚠️ **This pull request also changes what it is measured with**; review it, too:\n>\n"
+        opening = "\n> ⚠️ **This pull request also changes what these numbers hang on**; review it, too:\n>\n"
         found.append(Section(opening, rows, len(rows), weight=1, more=lambda left: f"> - … and {left:,} more\n"))
     comparison = view.run.comparison if view.run else None
     return found + (_prompts(comparison) if comparison and comparison.prompt_changes else [])

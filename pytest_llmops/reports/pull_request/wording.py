@@ -10,7 +10,7 @@ from pytest_llmops.reports.pull_request.neutral import clip, inline, within
 
 CONTEXT = 60
 WINDOW = 1_500
-ALIKE = 0.35
+ALIKE = 0.5
 """Share of common words below which two texts are shown one after the other."""
 # Chinese, Japanese and Thai write no blanks between words: there it is characters.
 _WORDS = re.compile(
