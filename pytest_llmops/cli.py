@@ -60,9 +60,9 @@ def _parser() -> argparse.ArgumentParser:
     merge.set_defaults(run=_merge_runs)
     _guardrails(commands.add_parser("guardrails", help="measure guardrails"))
     _prompts(commands.add_parser("prompts", help="look into the prompt registry"))
-    report = commands.add_parser("report", help="write a run as one HTML page")
+    report = commands.add_parser("report", help="write a run as one HTML page, or as Markdown")
     report.add_argument("record", type=Path, metavar="RUN", help="a run record (--llm-json)")
-    report.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.html")
+    report.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.html", help="or FILE.md")
     report.add_argument(
         "--baseline", type=Path, metavar="BASELINE", help="compare with it (default: as the run was, if it was)"
     )
@@ -324,7 +324,7 @@ def _compared(file: Path, stored: Baseline, run: RunRecord, policy: Policy, acce
 def _report(arguments: argparse.Namespace) -> int:
     from pytest_llmops import baseline, compare
     from pytest_llmops.checks import calibration
-    from pytest_llmops.reports import html
+    from pytest_llmops.reports import html, pull_request
 
     run, project = baseline.load_run(arguments.record), _project()
     policy = compare.Policy(min_cases=project.min_cases, metrics=project.metrics, **calibration.required(project.judge))
@@ -338,8 +338,9 @@ def _report(arguments: argparse.Namespace) -> int:
         stored = baseline.load(file)
     if file is not None:
         answers = _answers(baseline.answers.path_beside(file))
-    page = html.render(run, baseline=stored, answers=answers, policy=policy)
-    baseline.write(arguments.output, page, "HTML report")
+    render = pull_request.plain if arguments.output.suffix == ".md" else html.render
+    page = render(run, baseline=stored, answers=answers, policy=policy)
+    baseline.write(arguments.output, page, "report")
     _print(f"wrote {arguments.output}, {len(page.encode()) / 1024:.0f} KiB")
     return 0
 
