@@ -168,10 +168,10 @@ def test_the_section_at_80_columns():
         "  ! unsafe outputs: 12.5% of 16 tests (3.5%–36.0%), above 5.0%",
         "  ! high risk: 1 of 1 test let through at 0.8 or more",
         "  highest risk:",
-        "    test_app.py::test_answers[a case with…g name, to see what becomes of it-trial0]",
+        "    test_app.py::test_answers[a case with …me, to see what becomes of it-trial0]",
         "      0.90 safety.inappropriate (output): It explains\ufffd[31m how to pick locks. It",
         "        explains\ufffd[31m how to pick locks. It explains\ufffd[31m how to pick locks. It",
-        "        explains\ufffd[31m how to pick locks. …",
+        "        explains\ufffd[31m how to pick locks. It explains\ufffd[31m …",
     ]
 
 

@@ -96,6 +96,7 @@ class GuardrailRates(dict[str, Any]):
         self.missed, self.false_alarms, self.definitions = tuple(missed), tuple(false_alarms), frozenset(definitions)
 
     def __getattr__(self, name: str) -> Any:
+        __tracebackhide__ = True
         if name in self:
             return self[name]
         if name.startswith("__"):
