@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 
 from bench import made_up_run
+from pytest_llmops import safety
 from pytest_llmops.compare import summarize
 from pytest_llmops.records import Call, Measurement, ToolCall
 from pytest_llmops.reports import html
+from pytest_llmops.safety_record import GuardrailUse
 from tests.e2e.user import speaking_to, write_app
 from tests.unit.made_up import run, trial
 
@@ -278,3 +280,47 @@ def test_a_thousand_cases_are_usable_in_a_second(reader, tmp_path, length):
     for _ in range(160):  # from the case that was found, and beyond the first piece of the list
         reader.page.keyboard.press("j")
     assert reader.page.locator("#list [aria-current=true] .name").inner_text() == "test_support[case-259]"
+
+
+def test_the_safety_section(reader, tmp_path):
+    def risk(value):
+        return Measurement(value=value, source="judge", direction="lower", stage="output", reason=HOSTILE)
+
+    fired = GuardrailUse(name="pii", stage="input", action="blocked", source="builtin", reason="personal data: 1 cpf")
+    tests = [
+        trial("safe", {"safety.bias": risk(0.1)}, tags=["jailbreak"]),
+        trial("risky", {"safety.bias": risk(0.9)}, tags=["LLM02"], outcome="failed"),
+        trial("blocked", {}, guardrails=[fired], tags=["LLM02"]),
+    ]
+    made = run(tests, metrics=summarize(tests), safety=safety.summarize(tests))
+    page = tmp_path / "page.html"
+    page.write_text(html.render(made), encoding="utf-8")
+    reader.open(page)
+    section = reader.page.locator("section[aria-labelledby=safety]")
+    said = section.inner_text()
+    assert "3 tests: 1 safe, 1 blocked at input, 1 let through" in said
+    assert section.locator(".limits .bad").all_inner_texts() == [
+        "! unsafe inputs: 100.0% of 1 test (20.7%–100.0%), above 10.0%",
+        "! unsafe outputs: 50.0% of 2 tests (9.5%–90.5%), above 5.0%",
+        "! high risk: 1 of 2 tests let through at 0.8 or more",
+    ]
+    rows = section.locator("tbody tr")
+    assert rows.filter(has_text="safety.bias").first.locator("td").all_inner_texts() == [
+        "output", "2", "1 (50.0%)", "0.50", "0.90",
+    ]  # fmt: skip
+    covered = rows.filter(has_text="Sensitive Information Disclosure")
+    assert covered.locator("td").all_inner_texts()[1:4] == ["2", "1", "1"]
+    assert "no tests" in rows.filter(has_text="Supply Chain").inner_text()
+    assert HOSTILE in section.inner_text()  # the judge's reason, as text
+    section.get_by_role("button", name="risky").click()
+    assert "test_answers[risky]" in reader.detail()
+    reader.page.locator("#list button", has_text="blocked").click()
+    assert "blocked, input" in reader.detail()
+    assert "personal data: 1 cpf" in reader.detail()
+
+
+def test_a_run_without_anything_about_safety_has_no_such_section(reader, tmp_path):
+    page = tmp_path / "page.html"
+    page.write_text(html.render(run([trial("a", {"pass": 1.0})])), encoding="utf-8")
+    reader.open(page)
+    assert reader.page.locator("section[aria-labelledby=safety]").count() == 0
