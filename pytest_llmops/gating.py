@@ -177,6 +177,8 @@ class Gate:
         stored = baseline.answers.update(answers, run)
         baseline.answers.save(baseline.answers.path_beside(self._file), stored)
         self._say(f"llmops: wrote {self._name}, {len(updated.cases)} cases.")
+        for line in baseline.dropped(self.stored, updated):
+            self._say(f"llmops: {line}", yellow=True)
         self._warn_failing(run)
         self._warn_few_trials(updated, run)
 

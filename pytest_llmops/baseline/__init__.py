@@ -8,6 +8,7 @@ from pytest_llmops.baseline.stored import (
     CaseBaseline,
     MetricDefinition,
     cases_below_guard,
+    dropped,
     prune,
     update,
 )
@@ -20,6 +21,7 @@ __all__ = [
     "MetricDefinition",
     "answers",
     "cases_below_guard",
+    "dropped",
     "load",
     "load_run",
     "prune",

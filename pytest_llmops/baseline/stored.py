@@ -140,6 +140,24 @@ def update(old: Baseline | None, run: RunRecord, *, settings: Mapping[str, Metri
     return Baseline(run.created, definitions, cases, fingerprint, old.path)
 
 
+def dropped(old: Baseline | None, updated: Baseline) -> list[str]:
+    """What an update dropped of cases that did not run, because a metric means something else now; a line each."""
+    if old is None:
+        return []
+    lines = []
+    for name in sorted(old.metrics.keys() & updated.metrics.keys()):
+        changes = differences(old.metrics[name], updated.metrics[name])
+        gone = [case for case, kept in updated.cases.items() if changes and name not in kept.samples]
+        cases = [case for case in gone if case in old.cases and name in old.cases[case].samples]
+        if cases:
+            count, some = len(cases), ", ".join(cases[:3]) + (" …" if len(cases) > 3 else "")
+            lines.append(
+                f"{name} changed ({', '.join(changes)}): its stored values of {count} case{'s' * (count != 1)} that "
+                f"did not run are dropped, since they mean something else: {some}"
+            )
+    return lines
+
+
 def prune(stored: Baseline, run: RunRecord) -> list[str]:
     """Drop the cases that a whole run no longer has; what it left out on purpose (``-k``, ``--lf``) is kept.
 

@@ -1,0 +1,53 @@
+"""What the commands share: where they run, how they print, what they take."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_llmops.settings import ProjectSettings
+
+
+def project() -> ProjectSettings:
+    """The settings of the project around this folder."""
+    from pytest_llmops.options import find_pyproject
+    from pytest_llmops.settings import load_project
+
+    return load_project(find_pyproject(Path.cwd()))
+
+
+def root() -> Path:
+    """The project's folder: that of pyproject.toml, else this one."""
+    from pytest_llmops.options import find_pyproject
+
+    file = find_pyproject(Path.cwd())
+    return file.parent if file is not None else Path.cwd()
+
+
+def width() -> int:
+    """Columns of the terminal."""
+    return shutil.get_terminal_size((80, 24)).columns
+
+
+def say(text: str) -> None:
+    """Print a line of a command's output."""
+    sys.stdout.write(text + "\n")
+
+
+def warn(text: object) -> None:
+    """Print a line about what went wrong."""
+    sys.stderr.write(f"pytest-llmops: {text}\n")
+
+
+def share(text: str) -> float:
+    """An argument between 0 and 1."""
+    from pytest_llmops.options import BY_NAME
+
+    try:
+        return float(BY_NAME["alpha"].parse(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

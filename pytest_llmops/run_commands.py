@@ -1,0 +1,162 @@
+"""The commands on run records and baselines: compare, merge, report, baseline update."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_llmops.console import project, say, share, warn, width
+from pytest_llmops.errors import LlmopsError
+
+if TYPE_CHECKING:
+    from pytest_llmops.baseline import Baseline
+    from pytest_llmops.baseline.answers import Answers
+    from pytest_llmops.compare import Policy
+    from pytest_llmops.records import Comparison, RunRecord
+
+
+def add_to(commands: Any) -> None:
+    """Add them to the subparsers of ``pytest-llmops``."""
+    compare = commands.add_parser("compare", help="compare a run with a baseline; exits with 1 on regression")
+    compare.add_argument("baseline", type=Path, metavar="BASELINE", help="a baseline file")
+    compare.add_argument("record", type=Path, metavar="RUN", help="a run record (--llm-json)")
+    compare.add_argument("--json", action="store_true", help="print the comparison as JSON")
+    compare.add_argument("--accept", type=Path, metavar="FILE", help="accepted changes (default: beside the baseline)")
+    compare.add_argument("--alpha", type=share, default=0.05, metavar="F", help="family-wise error rate (default .05)")
+    compare.add_argument("--inconclusive", choices=("pass", "fail"), default="pass", help="default: pass")
+    compare.set_defaults(run=_compare)
+    merge = commands.add_parser("merge", help="put the shards of one run together; compare the result after that")
+    merge.add_argument("records", nargs="+", type=Path, metavar="RUN", help="run records (--llm-json)")
+    merge.add_argument("-o", "--output", type=Path, required=True, metavar="RUN", help="the whole run's record")
+    merge.add_argument(
+        "--allow-deselected", action="store_true", help="cases that no shard ran were left out on purpose (-k, -m)"
+    )
+    merge.set_defaults(run=_merge_runs)
+    report = commands.add_parser("report", help="write a run as one HTML page, or as Markdown")
+    report.add_argument("record", type=Path, metavar="RUN", help="a run record (--llm-json)")
+    report.add_argument(
+        "-o", "--output", type=Path, metavar="FILE.html", help="or FILE.md (default: RUN's name with .html)"
+    )
+    report.add_argument(
+        "--baseline", type=Path, metavar="BASELINE", help="compare with it (default: as the run was, if it was)"
+    )
+    report.set_defaults(run=_report)
+    baseline = commands.add_parser("baseline", help="write a baseline").add_subparsers(metavar="COMMAND", required=True)
+    update = baseline.add_parser("update", help="write the cases of a run into a baseline")
+    update.add_argument("record", type=Path, metavar="RUN", help="a run record (--llm-json)")
+    update.add_argument("-o", "--output", type=Path, required=True, metavar="BASELINE", help="made where missing")
+    update.add_argument("--prune", action="store_true", help="drop stored cases that RUN, a whole run, does not have")
+    update.set_defaults(run=_update)
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    from pytest_llmops import baseline, compare, safety
+    from pytest_llmops.checks import calibration
+    from pytest_llmops.reports import safety as safety_report
+    from pytest_llmops.reports import terminal
+
+    stored, run = baseline.load(arguments.baseline), baseline.load_run(arguments.record)
+    settings = project()
+    run.safety = safety.summarize(run.tests, settings.safety)
+    policy = compare.Policy(
+        alpha=arguments.alpha,
+        inconclusive=arguments.inconclusive,
+        min_cases=settings.min_cases,
+        metrics=settings.metrics,
+        **calibration.required(settings.judge),
+    )
+    comparison = _compared(arguments.baseline, stored, run, policy, arguments.accept)
+    if arguments.json:
+        say(comparison.model_dump_json(indent=2))
+    else:
+        how: dict[str, Any] = {"width": width(), "color": sys.stdout.isatty()}
+        lines = terminal.render(comparison, run, policy=policy, **how)
+        if run.safety is not None:
+            lines += safety_report.render(run.safety, settings=settings.safety, **how)
+        for line in lines:
+            say(line)
+    unsafe = any(safety_report.failures(run, settings.safety))
+    return 1 if unsafe or compare.failures(comparison, policy) else 0
+
+
+def _compared(file: Path, stored: Baseline, run: RunRecord, policy: Policy, accept: Path | None) -> Comparison:
+    from pytest_llmops import acceptance, compare
+
+    default = file.parent / acceptance.DEFAULT_NAME
+    accepted = acceptance.load(accept or default) if accept or default.exists() else ()
+    comparison = compare.compare(stored, run, policy, accept=accepted)
+    comparison.baseline = str(file)
+    return comparison
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from pytest_llmops import baseline, compare
+    from pytest_llmops.checks import calibration
+    from pytest_llmops.reports import html, pull_request
+
+    run, settings = baseline.load_run(arguments.record), project()
+    policy = compare.Policy(
+        min_cases=settings.min_cases, metrics=settings.metrics, **calibration.required(settings.judge)
+    )
+    file: Path | None = arguments.baseline
+    stored, answers = None, {}
+    if file is not None:
+        stored = baseline.load(file)
+        run.comparison = _compared(file, stored, run, policy, None)
+    elif run.comparison is not None and run.comparison.baseline and Path(run.comparison.baseline).is_file():
+        file = Path(run.comparison.baseline)
+        stored = baseline.load(file)
+    if file is not None:
+        answers = _answers(baseline.answers.path_beside(file))
+    output: Path = arguments.output or arguments.record.with_suffix(".html")
+    render = pull_request.plain if output.suffix == ".md" else html.render
+    page = render(run, baseline=stored, answers=answers, policy=policy)
+    baseline.write(output, page, "report")
+    say(f"wrote {output}, {len(page.encode('utf-8', 'replace')) / 1024:.0f} KiB")
+    return 0
+
+
+def _answers(path: Path) -> Answers:
+    """The stored answers; unreadable ones are told, and keep nothing from being done."""
+    from pytest_llmops import baseline
+
+    try:
+        return baseline.answers.load(path)
+    except LlmopsError as error:
+        warn(error)
+        return {}
+
+
+def _merge_runs(arguments: argparse.Namespace) -> int:
+    from pytest_llmops import baseline, compare
+
+    shards = [(str(path), baseline.load_run(path)) for path in arguments.records]
+    settings = project()
+    run = compare.merge(
+        shards, settings=settings.metrics, limits=settings.safety, allow_deselected=arguments.allow_deselected
+    )
+    baseline.save_run(arguments.output, run)
+    cases = len({test.case for test in run.tests})
+    say(f"wrote {arguments.output}: {cases} cases, {len(run.tests)} tests of {len(shards)} records")
+    return 0
+
+
+def _update(arguments: argparse.Namespace) -> int:
+    from pytest_llmops import baseline
+
+    run = baseline.load_run(arguments.record)
+    old = baseline.load(arguments.output) if arguments.output.exists() else None
+    updated = baseline.update(old, run, settings=project().metrics)
+    answers = baseline.answers.path_beside(arguments.output)
+    stored = baseline.answers.update(_answers(answers), run)
+    for case in baseline.prune(updated, run) if arguments.prune else ():
+        stored.pop(case, None)
+        say(f"dropped {case}")
+    baseline.save(arguments.output, updated)
+    baseline.answers.save(answers, stored)
+    for line in baseline.dropped(old, updated):
+        say(line)
+    say(f"wrote {arguments.output}, {len(updated.cases)} cases")
+    return 0
