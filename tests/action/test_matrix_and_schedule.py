@@ -1,0 +1,66 @@
+"""Shards of a matrix, and the nightly run."""
+
+from __future__ import annotations
+
+import json
+
+from tests.action.conftest import KEY, Shop
+
+MERGE = {"shard": "merge"}
+
+
+def shard(shop: Shop, index: int, count: int, run: int, only: str, **how):
+    args = {"shard": f"{index}/{count}", "pytest-args": f"-k '{only}'"}
+    return shop.pull_request(run=run, inputs=args, **how)
+
+
+def test_shards_are_merged_before_the_gate(shop: Shop) -> None:
+    shop.push()
+    shop.forget_recordings()
+    shop.file("prompt.txt", "In short: ")
+    for index, only in ((1, "c0 or c1"), (2, "not (c0 or c1)")):
+        part = shard(shop, index, 2, 300, only)
+        assert part.conclusion == "success", part.log
+        assert not part.summary
+        shop.forget_recordings()
+    assert not shop.hub.comments
+    job = shop.pull_request(run=300, inputs=MERGE)
+    assert job.outputs["conclusion"] == "regression", job.log
+    assert [step.name for step in job.steps if step.outcome == "failure"] == ["Gate"]
+    assert (job.outputs["total"], job.outputs["regressed"], job.outputs["removed"]) == ("12", "1", "0")
+    assert len(shop.hub.comments[7]) == 1
+    assert {"run.json", "report.html", "view.json"} <= set(shop.hub.members(300, "llm-report"))
+    pack = json.loads(shop.hub.members(300, "llm-report-cassettes")["recordings.json"])
+    assert len(pack["files"]) == 12
+
+
+def test_a_shard_that_is_missing_is_an_error_with_its_number(shop: Shop) -> None:
+    shard(shop, 1, 2, 300, "c0")
+    job = shop.pull_request(run=300, inputs=MERGE)
+    assert (job.conclusion, job.outputs["conclusion"]) == ("failure", "error"), job.log
+    assert "shard 2 of 2 missing" in job.step("Gate").log
+    assert "shard 2 of 2 missing" in shop.hub.comments[7][0]["body"]
+
+
+def test_the_nightly_run_compares_with_a_fixed_anchor_and_keeps_one_issue(shop: Shop) -> None:
+    live = {"mode": "live", "update-baseline": "true"}
+    anchored = shop.use("workflow_dispatch", {}, env=KEY, inputs=live)
+    assert anchored.conclusion == "success", anchored.log
+    shop.push()
+    fine = shop.use("schedule", {}, env=KEY, inputs={"mode": "live"})
+    assert (fine.conclusion, fine.outputs["baseline-sha"]) == ("success", ""), fine.log
+    assert not shop.hub.issues
+    shop.provider.script("Yes.")  # the model behind the name is another one tonight
+    asked = len(shop.provider.requests)
+    bad = shop.use("schedule", {}, env=KEY, inputs={"mode": "live", "max-cost-usd": "none"})
+    assert (bad.conclusion, bad.outputs["conclusion"]) == ("failure", "regression"), bad.log
+    assert len(shop.provider.requests) > asked + 12, "confirmed by fresh trials before it is red"
+    assert "facts" in shop.hub.issues[0]["body"]
+    shop.use("schedule", {}, env=KEY, inputs={"mode": "live"})
+    assert len(shop.hub.issues) == 1
+    shop.provider.reset()
+    from tests.action.conftest import reply
+
+    shop.provider.script(reply)
+    shop.use("schedule", {}, env=KEY, inputs={"mode": "live"})
+    assert (len(shop.hub.issues), shop.hub.issues[0]["state"]) == (1, "closed")
