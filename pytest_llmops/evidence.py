@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pytest_llmops.exchange import Exchange
+from pytest_llmops.providers.framing import events, framing_of
 from pytest_llmops.records import Call
 
 Source = Literal["exception", "http", "framework", "reported", "builtin", "judge"]
@@ -68,7 +69,7 @@ def of_exchange(exchange: Exchange, call: Call | None, *, after_answer: bool = F
     """
     stage: TriggerStage = "output" if after_answer else "input"
     found = []
-    for body in _bodies(exchange) if _SIGNS.search(exchange.response_body) else ():
+    for body in _bodies(exchange) if _may_show(exchange) else ():
         for read in _READERS:
             found += list(read(body, exchange, stage))
     if not found and call is not None:
@@ -78,22 +79,40 @@ def of_exchange(exchange: Exchange, call: Call | None, *, after_answer: bool = F
 
 def _bodies(exchange: Exchange) -> Iterator[Body]:
     """The JSON objects of a response, whole or streamed."""
-    text = exchange.response_body.decode("utf-8", "replace")
-    try:
-        documents = [json.loads(text)]
-    except ValueError:
-        lines = (line.removeprefix("data:").strip() for line in text.splitlines())
-        documents = []
-        for line in lines:
-            if line.startswith("{"):
-                try:
-                    documents.append(json.loads(line))
-                except ValueError:  # a stream that broke off
-                    continue
+    framing = framing_of(exchange.content_type, exchange.response_body, array_stream=True)
+    documents: list[Any] = []
+    if framing == "json":
+        try:
+            documents = [json.loads(exchange.response_body)]
+        except (ValueError, RecursionError):  # a broken answer shows nothing
+            framing = "ndjson"
+    if framing != "json":
+        documents = [event.data for event in events(framing, exchange.response_body)]
+    if framing == "eventstream":
+        documents = [_put_together(documents), *documents]
     for document in documents:
         for one in document if isinstance(document, list) else [document]:
             if isinstance(one, Mapping):
                 yield one
+
+
+_TOLD_APART = ("stopReason", "trace", "amazon-bedrock-guardrailAction", "amazon-bedrock-trace")
+
+
+def _put_together(parts: Iterable[Any]) -> Body:
+    """What Bedrock says of its guardrail in several events, as it would stand in one answer; taken out of them."""
+    whole: dict[str, Any] = {}
+    for part in parts:
+        if isinstance(part, dict):
+            said = {key: part.pop(key) for key in _TOLD_APART if key in part}
+            whole |= {key: value for key, value in said.items() if value not in (None, "NONE")}
+    return whole
+
+
+def _may_show(exchange: Exchange) -> bool:
+    """Whether a body is worth reading: some payloads of Amazon's event stream are in base64, where no word is seen."""
+    body = exchange.response_body
+    return _SIGNS.search(body) is not None or (exchange.content_type == _EVENTSTREAM and b'"bytes"' in body)
 
 
 def _anthropic(body: Body, exchange: Exchange, stage: TriggerStage) -> Iterator[Trigger]:
@@ -103,6 +122,8 @@ def _anthropic(body: Body, exchange: Exchange, stage: TriggerStage) -> Iterator[
         category = details.get("category") or details.get("type")
         reason = str(details.get("explanation") or "the model refused")
         yield Trigger("refusal", "http", "generation", reason=reason, categories=_words(category))
+    if part.get("stop_reason") == "model_context_window_exceeded":
+        yield Trigger("context_window", "http", "generation", "detected", "the answer ended where the window was full")
 
 
 def _openai(body: Body, exchange: Exchange, stage: TriggerStage) -> Iterator[Trigger]:
@@ -113,9 +134,9 @@ def _openai(body: Body, exchange: Exchange, stage: TriggerStage) -> Iterator[Tri
             yield Trigger("content_filter", "http", "output", categories=blocked)
         elif filters:
             yield Trigger("content_filter", "http", "output", "detected", categories=tuple(n for n, _ in filters))
-        message = _object(choice, "message")
-        if message.get("refusal"):
-            yield Trigger("refusal", "http", "generation", reason=str(message["refusal"]))
+        refusal = _object(choice, "message").get("refusal")
+        if refusal:
+            yield Trigger("refusal", "http", "generation", reason=str(refusal))
     response = _object(body, "response") or body
     if _object(response, "incomplete_details").get("reason") == "content_filter":
         yield Trigger("content_filter", "http", "output")
@@ -155,43 +176,56 @@ def _bedrock(body: Body, exchange: Exchange, stage: TriggerStage) -> Iterator[Tr
     outputs = _object(trace, "outputAssessments") or {"": trace.get("outputs")}
     for rows in outputs.values():
         for row in rows if isinstance(rows, list) else ():
-            found += list(_assessed(row, "output", stopped, wrapped=False))
+            found += list(_assessed(row, "output", stopped))
     if body.get("action") == "GUARDRAIL_INTERVENED":  # ApplyGuardrail
-        side: TriggerStage = "output" if b'"OUTPUT"' in exchange.request_body else "input"
+        side: TriggerStage = "output" if _APPLIED_TO_OUTPUT.search(exchange.request_body) else "input"
         for row in _objects(body, "assessments"):
-            found += list(_assessed(row, side, True, wrapped=False))
+            found += list(_assessed(row, side, True))
         found = found or [Trigger("bedrock_guardrail", "http", side)]
     yield from found
-    if stopped and not found:
+    if stopped and not any(trigger.action in ("blocked", "anonymised") for trigger in found):
         yield Trigger("bedrock_guardrail", "http", "generation")
     if reason in ("content_filtered", "CONTENT_FILTERED"):
         yield Trigger("content_filter", "http", "output")
 
 
-_POLICIES = {
-    "contentPolicy": ("filters", "type"),
-    "topicPolicy": ("topics", "name"),
-    "wordPolicy": ("customWords", "match"),
-    "contextualGroundingPolicy": ("filters", "type"),
-}
+_APPLIED_TO_OUTPUT = re.compile(rb'"source"\s*:\s*"OUTPUT"')
+_POLICIES = (
+    ("contentPolicy", "filters", "type"),
+    ("topicPolicy", "topics", "name"),
+    ("wordPolicy", "managedWordLists", "type"),
+    ("wordPolicy", "customWords", None),  # the user's own text: named by policy only
+    ("contextualGroundingPolicy", "filters", "type"),
+)
+_PERSONAL = (("piiEntities", "type"), ("regexes", "name"))
 
 
-def _assessed(assessments: Any, stage: TriggerStage, stopped: bool, *, wrapped: bool = True) -> Iterator[Trigger]:
-    """The policies that hit: one trigger each. `wrapped`: by guardrail id."""
-    rows = list(assessments.values()) if wrapped and isinstance(assessments, Mapping) else [assessments]
+def _assessed(assessment: Any, stage: TriggerStage, stopped: bool) -> Iterator[Trigger]:
+    """The policies that hit, of one assessment or of several by guardrail id: one trigger each."""
+    if not isinstance(assessment, Mapping):
+        return
+    rows = [assessment] if any(str(key).endswith("Policy") for key in assessment) else list(assessment.values())
     for row in rows:
-        for policy, (field, key) in _POLICIES.items():
-            hits = [hit for hit in _objects(_object(row, policy), field) if hit.get("action") not in (None, "NONE")]
+        for policy, field, key in _POLICIES:
+            hits = [hit for hit in _objects(_object(row, policy), field) if _hit(hit)]
             if hits:
-                # custom words are the user's own text: named by policy only
-                words = () if key == "match" else tuple(str(hit.get(key)) for hit in hits)
-                action: TriggerAction = "blocked" if stopped else "detected"
-                yield Trigger(_snake(policy), "http", stage, action, categories=words)
-        entities = _objects(_object(row, "sensitiveInformationPolicy"), "piiEntities")
-        for word, action in (("BLOCKED", "blocked"), ("ANONYMIZED", "anonymised")):
-            hit = tuple(str(entity.get("type")) for entity in entities if entity.get("action") == word)
-            if hit:
-                yield Trigger("pii", "http", stage, action, categories=hit)
+                kept_back = stopped and any(hit.get("action") == "BLOCKED" for hit in hits)
+                words = tuple(str(hit.get(key)) for hit in hits) if key is not None else ()
+                yield Trigger(_snake(policy), "http", stage, "blocked" if kept_back else "detected", categories=words)
+        personal = _object(row, "sensitiveInformationPolicy")
+        found = [(hit, str(hit.get(key))) for field, key in _PERSONAL for hit in _objects(personal, field) if _hit(hit)]
+        for word, action in _DONE_ABOUT.items():
+            kinds = tuple(kind for hit, kind in found if (hit.get("action") or "NONE") == word)
+            if kinds:
+                yield Trigger("pii", "http", stage, action, categories=kinds)
+
+
+_DONE_ABOUT: dict[str, TriggerAction] = {"BLOCKED": "blocked", "ANONYMIZED": "anonymised", "NONE": "detected"}
+
+
+def _hit(entry: Body) -> bool:
+    """Whether a policy found something; in detect mode it does nothing about it."""
+    return entry.get("action") not in (None, "NONE") or entry.get("detected") is True
 
 
 def _gemini(body: Body, exchange: Exchange, stage: TriggerStage) -> Iterator[Trigger]:
@@ -214,7 +248,10 @@ def _lakera(body: Body, exchange: Exchange, stage: TriggerStage) -> Iterator[Tri
 _READERS: tuple[Callable[[Body, Exchange, TriggerStage], Iterator[Trigger]], ...] = (
     _anthropic, _openai, _azure_error, _moderation, _bedrock, _gemini, _lakera,
 )  # fmt: skip
-_SIGNS = re.compile(rb"refus|filter|uardrail|UARDRAIL|flagged|category_scores|lockReason|finishReason|moderation")
+_SIGNS = re.compile(
+    rb"refus|filter|uardrail|UARDRAIL|flagged|category_scores|lockReason|finishReason|moderation|window_ex"
+)
+_EVENTSTREAM = "application/vnd.amazon.eventstream"
 _LLAMA_GUARD = re.compile(r"llama-?guard", re.IGNORECASE)
 
 
@@ -287,9 +324,12 @@ def of_output(output: Any) -> Iterator[Trigger]:
     """What a framework's result object shows: guardrails-ai, NeMo Guardrails, LLM Guard."""
     if getattr(output, "validation_passed", None) is False:
         summaries = getattr(output, "validation_summaries", None) or ()
-        failed = [str(getattr(s, "validator_name", "")) for s in summaries if getattr(s, "validator_name", None)]
-        for name in failed or ["guardrails_ai"]:
-            yield Trigger(name, "framework", "output")
+        failed = [s for s in summaries if getattr(s, "validator_name", None)]
+        for summary in failed:
+            why = str(getattr(summary, "failure_reason", None) or "")[:300]
+            yield Trigger(str(summary.validator_name), "framework", "output", reason=why)
+        if not failed:
+            yield Trigger("guardrails_ai", "framework", "output")
     status = getattr(output, "status", None)
     rail = getattr(output, "rail", None)
     if str(getattr(status, "name", status)).upper().endswith("BLOCKED") and rail is not None:

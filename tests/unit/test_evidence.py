@@ -10,6 +10,7 @@ import pytest
 
 from pytest_llmops import evidence, providers
 from pytest_llmops.exchange import Exchange
+from tests.wire.exchanges import aws_chunk, aws_event
 
 URLS = {
     "anthropic": "https://api.anthropic.com/v1/messages",
@@ -18,6 +19,8 @@ URLS = {
     "moderations": "https://api.openai.com/v1/moderations",
     "azure": "https://x.openai.azure.com/openai/deployments/d/chat/completions?api-version=1",
     "bedrock": "https://bedrock-runtime.us-east-1.amazonaws.com/model/m/converse",
+    "converse-stream": "https://bedrock-runtime.us-east-1.amazonaws.com/model/amazon.nova-lite-v1:0/converse-stream",
+    "invoke-stream": "https://bedrock-runtime.us-east-1.amazonaws.com/model/anthropic.claude-sonnet/invoke-with-response-stream",
     "apply": "https://bedrock-runtime.us-east-1.amazonaws.com/guardrail/g/version/1/apply",
     "google": "https://generativelanguage.googleapis.com/v1beta/models/gemini:generateContent",
     "lakera": "https://api.lakera.ai/v2/guard",
@@ -27,6 +30,7 @@ URLS = {
 def exchange(system: str, body: Any, *, status: int = 200, request: Any = None) -> Exchange:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     kind = "text/event-stream" if isinstance(body, bytes) else "application/json"
+    kind = "application/vnd.amazon.eventstream" if system.endswith("-stream") else kind
     sent = json.dumps(request or {"model": "m", "messages": [{"role": "user", "content": "x"}]}).encode()
     return Exchange("POST", URLS[system], sent, "application/json", status, {"content-type": kind}, raw)
 
@@ -58,7 +62,167 @@ REFUSED_STREAM = (
     b'"stop_details":{"type":"refusal","category":"cyber"}},"usage":{"output_tokens":1}}\n\n'
 )
 
+
+def sse(*events: dict[str, Any]) -> bytes:
+    return b"".join(b"data: " + json.dumps(event).encode() + b"\n\n" for event in events) + b"data: [DONE]\n\n"
+
+
+def policies(**rows: dict[str, Any]) -> dict[str, Any]:
+    return {f"{name}Policy": row for name, row in rows.items()}
+
+
+EVERY_POLICY = policies(
+    topic={"topics": [{"name": "Investments", "type": "DENY", "action": "BLOCKED"}]},
+    word={
+        "customWords": [{"match": "acme", "action": "BLOCKED"}],
+        "managedWordLists": [{"match": "damn", "type": "PROFANITY", "action": "BLOCKED"}],
+    },
+    contextualGrounding={"filters": [{"type": "GROUNDING", "action": "BLOCKED", "score": 0.1}]},
+    sensitiveInformation={"regexes": [{"name": "ticket", "match": "T-1", "action": "BLOCKED"}]},
+)
+DETECT_MODE = policies(
+    content={"filters": [{"type": "INSULTS", "action": "NONE", "detected": True}]},
+    sensitiveInformation={"piiEntities": [{"type": "NAME", "match": "Ana", "action": "NONE", "detected": True}]},
+)
+BLOCKED_BY_BEDROCK = [("content_policy", "input", "blocked", ("VIOLENCE",)), ("pii", "input", "anonymised", ("EMAIL",))]
+
 ANSWERS = [
+    (
+        "anthropic",
+        {"type": "message", "content": [], "stop_reason": "model_context_window_exceeded"},
+        [("context_window", "generation", "detected", ())],
+    ),
+    (
+        "openai",
+        sse(
+            {"choices": [{"index": 0, "delta": {"content": "Hi"}}]},
+            {"choices": [{"index": 0, "delta": {}, "finish_reason": "content_filter"}]},
+        ),
+        [("content_filter", "output", "blocked", ())],
+    ),
+    (
+        "openai",
+        sse(
+            {"choices": [{"index": 0, "delta": {"refusal": "I "}}]},
+            {"choices": [{"index": 0, "delta": {"refusal": "won't"}, "finish_reason": "stop"}]},
+        ),
+        [("refusal", "generation", "blocked", ())],
+    ),
+    (
+        "responses",
+        {"object": "response", "output": [{"type": "message", "content": [{"type": "refusal", "refusal": "No."}]}]},
+        [("refusal", "generation", "blocked", ())],
+    ),
+    (
+        "responses",
+        sse(
+            {
+                "type": "response.incomplete",
+                "response": {"incomplete_details": {"reason": "content_filter"}, "output": []},
+            }
+        ),
+        [("content_filter", "output", "blocked", ())],
+    ),
+    (
+        "azure",
+        sse(
+            {
+                "choices": [],
+                "prompt_filter_results": [{"content_filter_results": filters("jailbreak", how="detected")}],
+            },
+            {
+                "choices": [
+                    {
+                        "index": 0,
+                        "delta": {},
+                        "finish_reason": "content_filter",
+                        "content_filter_results": filters("hate"),
+                    }
+                ]
+            },
+        ),
+        [("content_filter", "output", "blocked", ("hate",)), ("content_filter", "input", "detected", ("jailbreak",))],
+    ),
+    (
+        "bedrock",
+        {"stopReason": "guardrail_intervened", "trace": {"guardrail": {"outputAssessments": {"g1": [EVERY_POLICY]}}}},
+        [
+            ("topic_policy", "output", "blocked", ("Investments",)),
+            ("word_policy", "output", "blocked", ("PROFANITY",)),
+            ("contextual_grounding_policy", "output", "blocked", ("GROUNDING",)),
+            ("pii", "output", "blocked", ("ticket",)),
+        ],
+    ),
+    (
+        "bedrock",
+        {"stopReason": "end_turn", "trace": {"guardrail": {"inputAssessment": {"g1": DETECT_MODE}}}},
+        [("content_policy", "input", "detected", ("INSULTS",)), ("pii", "input", "detected", ("NAME",))],
+    ),
+    (
+        "bedrock",
+        {
+            "amazon-bedrock-guardrailAction": "INTERVENED",
+            "amazon-bedrock-trace": {"guardrail": {"outputs": [{"g1": ASSESSMENT}]}},
+        },
+        [("content_policy", "output", "blocked", ("VIOLENCE",)), ("pii", "output", "anonymised", ("EMAIL",))],
+    ),
+    (
+        "converse-stream",
+        aws_event("contentBlockDelta", {"delta": {"text": "Sorry."}, "contentBlockIndex": 0})
+        + aws_event("messageStop", {"stopReason": "guardrail_intervened"})
+        + aws_event(
+            "metadata", {"usage": {"inputTokens": 1}, "trace": {"guardrail": {"inputAssessment": {"g1": ASSESSMENT}}}}
+        ),
+        BLOCKED_BY_BEDROCK,
+    ),
+    (
+        "converse-stream",
+        aws_event("messageStop", {"stopReason": "end_turn"})
+        + aws_event("metadata", {"trace": {"guardrail": {"outputAssessments": {"g1": [ASSESSMENT]}}}}),
+        [("content_policy", "output", "detected", ("VIOLENCE",)), ("pii", "output", "anonymised", ("EMAIL",))],
+    ),
+    (
+        "converse-stream",
+        aws_event("messageStop", {"stopReason": "guardrail_intervened"}),
+        [("bedrock_guardrail", "generation", "blocked", ())],
+    ),
+    (
+        "invoke-stream",
+        aws_chunk({"type": "message_start", "message": {"id": "m"}, "amazon-bedrock-guardrailAction": "NONE"})
+        + aws_chunk(
+            {
+                "type": "message_stop",
+                "amazon-bedrock-guardrailAction": "INTERVENED",
+                "amazon-bedrock-trace": {"guardrail": {"input": {"g1": ASSESSMENT}}},
+            }
+        ),
+        BLOCKED_BY_BEDROCK,
+    ),
+    (
+        "invoke-stream",
+        aws_chunk({"type": "message_delta", "delta": {"stop_reason": "refusal"}, "usage": {"output_tokens": 1}}),
+        [("refusal", "generation", "blocked", ())],
+    ),
+    (
+        "google",
+        sse(
+            {"candidates": [{"content": {"parts": [{"text": "a"}]}}]},
+            {
+                "candidates": [
+                    {
+                        "finishReason": "SAFETY",
+                        "safetyRatings": [{"category": "HARM_CATEGORY_HARASSMENT", "blocked": True}],
+                    }
+                ]
+            },
+        ),
+        [("safety_filter", "output", "blocked", ("HARM_CATEGORY_HARASSMENT",))],
+    ),
+    (
+        "google",
+        [{"candidates": [{"finishReason": "PROHIBITED_CONTENT"}]}],
+        [("safety_filter", "output", "blocked", ("PROHIBITED_CONTENT",))],
+    ),
     (
         "anthropic",
         {"type": "message", "content": [], "stop_reason": "refusal"},
@@ -157,6 +321,12 @@ def test_detectors_after_an_answer_look_at_the_output():
         ("google", {"candidates": [{"finishReason": "STOP", "content": {"parts": [{"text": "SAFETY"}]}}]}),
         ("lakera", {"flagged": False, "breakdown": []}),
         ("openai", b"data: {broken\n\ndata: [DONE] refusal\n\n"),
+        (
+            "converse-stream",
+            aws_event("messageStop", {"stopReason": "end_turn"}) + aws_event("metadata", {"usage": {}}),
+        ),
+        ("invoke-stream", aws_chunk({"type": "message_stop", "amazon-bedrock-guardrailAction": "NONE"})),
+        ("converse-stream", aws_event("messageStop", {"stopReason": "guardrail_intervened"})[:20]),
         ("openai", {"choices": "refusal", "results": 3, "trace": []}),
     ],
 )
@@ -176,6 +346,17 @@ def raised(path: str, **attributes: Any) -> BaseException:
     ("error", "name", "stage"),
     [
         (raised("guardrails.errors.ValidationError"), "guardrails_ai", "output"),
+        (raised("litellm.exceptions.GuardrailInterventionNormalStringError"), "litellm_guardrail", "input"),
+        (
+            raised(
+                "agents.exceptions.InputGuardrailTripwireTriggered",
+                guardrail_result=SimpleNamespace(
+                    guardrail=SimpleNamespace(name=None, guardrail_function=SimpleNamespace(__name__="homework_check"))
+                ),
+            ),
+            "homework_check",
+            "input",
+        ),
         (raised("litellm.exceptions.GuardrailRaisedException", guardrail_name="pii-guard"), "pii-guard", "input"),
         (raised("litellm.exceptions.BlockedPiiEntityError", entity_type="EMAIL"), "EMAIL", "input"),
         (raised("litellm.exceptions.ContentPolicyViolationError"), "content_policy", "input"),
