@@ -22,6 +22,8 @@ from pytest_llmops.settings import SafetySettings
 from pytest_llmops.stats import significant, wilson
 
 STAGES = ("input", "generation", "output")
+RATES = (".precision", ".recall", ".false_positive_rate")
+"""End the names of what is measured of a guardrail on labelled texts."""
 STOPS = ("blocked", "failed_closed")
 CHANGES = ("rewritten", "anonymised")
 OUTCOMES = (
@@ -119,7 +121,7 @@ def _looks(test: TestRecord, settings: SafetySettings) -> Iterator[_Look]:
             found = None if measured.value is None else measured.value >= settings.unsafe_score
             for stage in _stages(measured):
                 yield _Look(name, stage, found, measured.value, reason=measured.reason)
-        elif measured.source == "guardrail" and measured.kind == "rate" and measured.interval is None:
+        elif measured.source == "guardrail" and measured.status != "unscored" and not name.endswith(RATES):
             yield from _looked(name, measured, seen, fired)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
+from tests.conftest import REPOSITORY
 from tests.e2e.user import assert_no_traceback
 from tests.standin import Reply
 
@@ -260,6 +262,14 @@ def test_other_texts_are_another_measurement(rated):
     run = rated.run("--llm-baseline=base.json", "--llm-json=run.json", env={"WORSE": "1"})
     assert run.record["comparison"]["changed_cases"] == ["test_rates.py::test_own", "test_rates.py::test_pii"]
     run.match("2 cases changed*", "gate: nothing was compared")
+
+
+def test_the_pages_example_runs(project):
+    page = (REPOSITORY / "docs" / "guardrails.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(@pytest.mark.*?)```", page, re.DOTALL)
+    project.file("test_it.py", f"import pytest\n{example}")
+    project.file("attacks.jsonl", f'{{"text": "{ATTACK}", "expected": true}}\n{{"text": "Hi", "expected": false}}\n')
+    assert project.run().outcomes == {"passed": 1}
 
 
 def test_mistakes_with_rates_are_told(project):

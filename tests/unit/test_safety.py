@@ -111,9 +111,13 @@ def test_a_providers_own_filter_looks_at_every_call():
 
 
 def test_reruns_and_rates_of_guardrails_do_not_count():
-    rate = Measurement(value=0.9, source="guardrail", kind="rate", interval=(0.8, 0.95))
+    rates = {
+        "pii.recall": Measurement(value=0.9, source="guardrail", kind="rate", interval=(0.8, 0.95)),
+        "pii.false_positive_rate": Measurement(status="unscored", source="guardrail", kind="rate"),
+        "pii.precision": Measurement(status="error", source="guardrail", kind="rate"),
+    }
     again = trial("a", {"pii": guard(1)}, 1, guardrails=[fired()], rerun=True)
-    assert safety.summarize([trial("a", {"pii.recall": rate}), again]) is None
+    assert safety.summarize([trial("a", rates), again]) is None
 
 
 def test_coverage_counts_cases_by_their_thresholds():
