@@ -42,7 +42,7 @@ def sections(view: View, found: Findings, extent: Extent) -> list[Section]:
     fallen = [one for one in found.worse if not (one.broken or one.finding)]
     suspects = [f"- {code(one.case)}: {inline(one.reason or '', extent.words)}\n" for one in found.suspects]
     return [
-        *_told("Broken", broken, row, extent, weight=1),
+        *_told("Broken" if found.broken == len(broken) else "Broken or not measured", broken, row, extent, weight=1),
         *_told("Got worse most", fallen, row, extent, weight=1),
         *_told("Failed", found.failed, row, extent, weight=2),
         *_named("missing, although its test ran", found.missing, extent, weight=3, unfolded=True),

@@ -139,6 +139,8 @@ def _calls(view: View, run: RunRecord) -> list[str]:
         said_so = text.change(share, "cost", relative=True) if abs(share) >= 0.0005 else "as in the baseline"
         price += f" (the application's: {said_so})" if judged else f" ({said_so})"
     if len(live) < len(calls):
-        price += f", {usd(sum(call.cost_usd or 0.0 for call in live))} of it spent now" if live else ", nothing spent now"
+        price += (
+            f", {usd(sum(call.cost_usd or 0.0 for call in live))} of it spent now" if live else ", nothing spent now"
+        )
     said.append(price)
     return [" · ".join(said)]

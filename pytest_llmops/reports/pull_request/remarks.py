@@ -29,7 +29,8 @@ def recording(view: View, found: Findings) -> list[Section]:
     asks = f"{plural(count, 'case')} {'asks its model' if count == 1 else 'ask their models'} something"
     opening = (
         f"\n{asks} that is not recorded, and this pull request cannot record: it has no provider's key. **That is no "
-        "fault of the pull request.** A maintainer records the answers once, and the checks go on.\n\n"
+        "fault of the pull request.** A maintainer who has read its changes records the answers once, and the checks "
+        "go on; the command runs the pull request's code with the maintainer's key.\n\n"
     )
     comparison = view.run.comparison if view.run else None
     changed = {change.after for change in (comparison.prompt_changes if comparison else ())}

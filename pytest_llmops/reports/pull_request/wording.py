@@ -12,6 +12,7 @@ CONTEXT = 60
 WINDOW = 1_500
 ALIKE = 0.5
 """Share of common words below which two texts are shown one after the other."""
+_BLANKS = re.compile(r"\s+")
 # Chinese, Japanese and Thai write no blanks between words: there it is characters.
 _WORDS = re.compile(
     r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]|[^\W_]+(?:[\u0300-\u036f]+\w*)*|."
@@ -30,15 +31,16 @@ def changed(before: str | None, now: str | None, most: int) -> list[str]:
         return []
     if before is None:
         return [f"answer: {_whole(now, most)}"]
-    before, now = " ".join(before.split()), " ".join(now.split())
-    if before == now:
+    if before == now or (len(before) + len(now) < 2 * WINDOW and before.split() == now.split()):
         return [f"answer, as before: {_whole(now, most)}"]
     start = max(0, _common(before, now) - CONTEXT)
-    old, new = _WORDS.findall(before[start : start + WINDOW]), _WORDS.findall(now[start : start + WINDOW])
+    windows = (_BLANKS.sub(" ", text[start : start + WINDOW]) for text in (before, now))
+    old, new = map(_WORDS.findall, windows)
     from rapidfuzz.distance import Indel
 
     if Indel.normalized_similarity(old, new) < ALIKE:
-        return [f"before: {_whole(before, most)}", f"now: {_whole(now, most)}"]
+        mark = "…" if start else ""
+        return [f"before: {mark}{_whole(before[start:], most)}", f"now: {mark}{_whole(now[start:], most)}"]
     pieces = [
         (block.tag, "".join(old[block.src_start : block.src_end]), "".join(new[block.dest_start : block.dest_end]))
         for block in Indel.opcodes(old, new)
@@ -56,7 +58,7 @@ def _common(one: str, other: str) -> int:
     low, high = 0, min(len(one), len(other))
     while low < high:
         middle = (low + high + 1) // 2
-        if one[:middle] == other[:middle]:
+        if one[low:middle] == other[low:middle]:
             low = middle
         else:
             high = middle - 1
