@@ -54,6 +54,7 @@ class Evaluation(Scoring):
     measurements: dict[str, Measurement] = field(default_factory=dict)
     labelled: list[str] = field(default_factory=list)
     """Hashes of the labelled texts that guardrails were measured on."""
+    looked: bool = False
     used_prompts: dict[str, Prompt] = field(default_factory=dict)
     unpriced: bool = False
     error: str | None = None

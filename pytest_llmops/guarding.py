@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from pytest_llmops.checks.guardrails import Guardrail, Outcome, build
-from pytest_llmops.errors import SettingsError
-from pytest_llmops.evidence import Trigger, TriggerAction, TriggerStage
-from pytest_llmops.observed import SCANS, Detections
+from pytest_llmops.checks.guardrails import DETECTED, OVERALL, Guardrail, Outcome, build
+from pytest_llmops.errors import LlmopsError, SettingsError
+from pytest_llmops.evidence import Source, Trigger, TriggerAction, TriggerStage
+from pytest_llmops.observed import SCANS, Detections, scanner
 
 if TYPE_CHECKING:
     import os
@@ -43,12 +43,16 @@ class Guarded:
     Args:
         text: as it goes on; rewritten where a guard says so.
         checked: names of the guards that looked at it.
-        triggers: what fired, source ``builtin``.
+        triggers: what fired, source ``builtin`` or ``judge``.
+        stage: the side it was on its way into.
+        outcomes: what those that looked at it said, by name; without one that failed itself.
     """
 
     text: str
     checked: tuple[str, ...] = ()
     triggers: tuple[Trigger, ...] = ()
+    stage: TriggerStage = "output"
+    outcomes: Mapping[str, Outcome] = field(default_factory=dict)
 
     @property
     def blocked_by(self) -> str | None:
@@ -96,33 +100,101 @@ def _built(spec: GuardrailSpec) -> Guardrail:
     return build(spec.type, **threshold, **spec.options)
 
 
+class GuardFailed(LlmopsError):
+    """A guardrail of ours could not look: its judge failed, or something that it needs is missing.
+
+    Args:
+        guardrail: which.
+        stage: the side it was to look at.
+        error: what happened.
+    """
+
+    def __init__(self, guardrail: Guardrail, stage: TriggerStage, error: LlmopsError) -> None:
+        super().__init__(str(error))
+        self.guardrail, self.stage, self.error = guardrail, stage, error
+
+
 def apply(guards: Sequence[Guard], stage: TriggerStage, text: str, context: Mapping[str, Any]) -> Guarded:
     """Let the guards of one side look at a text, one after the other; a block ends it.
 
-    A guard that fails itself keeps the text back: it fails closed.
+    A user's guard that fails itself keeps the text back: it fails closed.
+
+    Raises:
+        GuardFailed: a judge failed, or something that a guard needs is missing.
     """
+    __tracebackhide__ = True
+    steps = _applying(guards, stage, text)
+    given = {**context, "stage": stage}
+    try:
+        guard, said = next(steps)
+        while True:
+            try:
+                outcome = guard.guardrail.check(said, given)
+            except LlmopsError as error:
+                raise GuardFailed(guard.guardrail, stage, error) from error
+            except Exception as error:  # a user's own guardrail may raise anything
+                guard, said = steps.send(error)
+            else:
+                guard, said = steps.send(outcome)
+    except StopIteration as end:
+        return cast("Guarded", end.value)
+
+
+async def aapply(guards: Sequence[Guard], stage: TriggerStage, text: str, context: Mapping[str, Any]) -> Guarded:
+    """`apply` without blocking the running loop, where a guardrail has ``acheck``."""
+    __tracebackhide__ = True
+    steps = _applying(guards, stage, text)
+    given = {**context, "stage": stage}
+    try:
+        guard, said = next(steps)
+        while True:
+            acheck = getattr(guard.guardrail, "acheck", None)
+            try:
+                outcome = await acheck(said, given) if acheck is not None else guard.guardrail.check(said, given)
+            except LlmopsError as error:
+                raise GuardFailed(guard.guardrail, stage, error) from error
+            except Exception as error:  # as in apply
+                guard, said = steps.send(error)
+            else:
+                guard, said = steps.send(outcome)
+    except StopIteration as end:
+        return cast("Guarded", end.value)
+
+
+def _applying(
+    guards: Sequence[Guard], stage: TriggerStage, text: str
+) -> Generator[tuple[Guard, str], Outcome | Exception, Guarded]:
+    """The guards that are to look at a text in turn; what each of them said is sent in."""
+    outcomes: dict[str, Outcome] = {}
     checked, triggers = [], []
     for guard in guards:
         if guard.stage != stage:
             continue
         name = guard.guardrail.name
         checked.append(name)
-        try:
-            outcome = guard.guardrail.check(text, context)
-        except Exception as error:  # a user's own guardrail may raise anything
-            why = f"the guardrail failed: {type(error).__name__}: {error}"
+        outcome = yield guard, text
+        if isinstance(outcome, Exception):
+            why = f"the guardrail failed: {type(outcome).__name__}: {outcome}"
             triggers.append(Trigger(name, "builtin", stage, "failed_closed", why))
             break
+        outcomes[name] = outcome
         if not outcome.triggered:
             continue
         rewritten = _rewritten(guard, text, outcome) if guard.action == "rewrite" else None
         action = _DONE.get(guard.action, "blocked") if guard.action != "rewrite" or rewritten is not None else "blocked"
-        kinds = tuple(dict.fromkeys(span.type for span in outcome.spans))
-        triggers.append(Trigger(name, "builtin", stage, action, outcome.reason, kinds))
+        triggers.append(_trigger(name, stage, action, outcome))
         if action == "blocked":
             break
         text = rewritten if rewritten is not None else text
-    return Guarded(text, tuple(checked), tuple(triggers))
+    return Guarded(text, tuple(checked), tuple(triggers), stage, outcomes)
+
+
+def _trigger(name: str, stage: TriggerStage, action: TriggerAction, outcome: Outcome) -> Trigger:
+    kinds = tuple(dict.fromkeys(span.type for span in outcome.spans))
+    judged = {key: score for key, score in outcome.scores.items() if key.startswith("safety.") and key != OVERALL}
+    categories = kinds or tuple(score.criterion for score in judged.values() if score >= DETECTED)
+    source: Source = "builtin" if outcome.source == "builtin" else "judge"
+    return Trigger(name, source, stage, action, outcome.reason, categories, outcome.score)
 
 
 def _rewritten(guard: Guard, text: str, outcome: Outcome) -> str | None:
@@ -155,7 +227,8 @@ class GuardrailSuite(Mapping[str, Guardrail]):
 
     def __init__(self, names: Sequence[str] = ()) -> None:
         self._names = tuple(names) or tuple(name for name in SCANS if name != "system_prompt_leak")
-        self._built = {name: build(name) for name in self._names}
+        self._scanning = {name: build(name) if names else scanner(name) for name in self._names}
+        self._built: dict[str, Guardrail] = {}
 
     def __getitem__(self, name: str) -> Guardrail:
         """Any guardrail that there is, also one that ``scan`` does not use."""
@@ -171,7 +244,10 @@ class GuardrailSuite(Mapping[str, Guardrail]):
 
     def scan(self, text: str, **context: Any) -> Detections:
         """What the guardrails find in a text, by name: ``"pii_detection" in llm_guardrails.scan(text)``."""
-        outcomes = {name: self._built[name].check(text, context) for name in self._names}
+        __tracebackhide__ = True
+        if self.evaluation is not None:
+            self.evaluation.looked = True
+        outcomes = {name: guardrail.check(text, context) for name, guardrail in self._scanning.items()}
         return Detections({name: outcome for name, outcome in outcomes.items() if outcome.triggered})
 
     def rates(
@@ -206,6 +282,10 @@ class GuardrailSuite(Mapping[str, Guardrail]):
 
     def protect(self, text: str, *, stage: TriggerStage = "output", **context: Any) -> Guarded:
         """A text as it would be let through: rewritten, or kept back (``blocked_by``)."""
-        guards = [replace(guard, stage=stage) for guard in of_names([*self._built.values()])]
+        __tracebackhide__ = True
+        guards = [replace(guard, stage=stage) for guard in of_names([*self._scanning.values()])]
         unique = {guard.guardrail.name: guard for guard in guards}
-        return apply(list(unique.values()), stage, text, context)
+        try:
+            return apply(list(unique.values()), stage, text, context)
+        except GuardFailed as failed:
+            raise failed.error from None

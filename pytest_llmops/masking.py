@@ -9,13 +9,14 @@ from pytest_llmops.records import TestRecord
 from pytest_llmops.safety_record import JUDGED
 
 
-def masked(test: TestRecord) -> TestRecord:
+def masked(test: TestRecord, *, looked: bool = False) -> TestRecord:
     """The record as reports may show it: ``[EMAIL]`` for an address, where a guardrail or a safety judge looked.
 
     Args:
         test: changed in place.
+        looked: a text was scanned that nothing in the record tells of.
     """
-    if not _concerned(test):
+    if not looked and not _concerned(test):
         return test
     test.input, test.output, test.error = _mask(test.input), _mask(test.output), _mask(test.error)
     for measured in test.measurements.values():

@@ -30,6 +30,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         parser.addini(setting.ini, f"as {setting.flag}: {setting.help}", default="")
 
 
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Add the hooks that a project may implement."""
+    from pytest_llmops import hookspecs
+
+    pluginmanager.add_hookspecs(hookspecs)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker, and what the options ask for."""
     config.addinivalue_line("markers", USAGE)
@@ -188,8 +195,10 @@ def llm_prompts(request: pytest.FixtureRequest) -> Registry:
 def llm_guardrails(request: pytest.FixtureRequest) -> GuardrailSuite:
     """The configured guardrails: ``llm_guardrails.scan(text)``, ``llm_guardrails["pii_detection"].check(text)``."""
     from pytest_llmops.configuration import configuration
+    from pytest_llmops.extending import extend_guardrails
     from pytest_llmops.guarding import GuardrailSuite
 
+    extend_guardrails(request.config)
     suite = GuardrailSuite(configuration(request.config).project.guardrails)
     plugin: ItemSession | None = request.config.pluginmanager.get_plugin("llmops-items")
     suite.evaluation = plugin.evaluation_of(request.node) if plugin is not None else None

@@ -99,7 +99,7 @@ class Running:
                 live=sum(t.live for t in tape.transfers),
             ),
         )
-        return masked(record) if store_text else without_text(record)
+        return masked(record, looked=evaluation.looked) if store_text else without_text(record)
 
     def _measurements(self) -> dict[str, Measurement]:
         found: dict[str, Measurement] = {}

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmops.errors import JudgeError, LlmopsError
-from pytest_llmops.observed import Language, Observed, system_prompt_of
+from pytest_llmops.observed import Detections, Language, Observed, system_prompt_of
 from pytest_llmops.records import MeasuredStage, Measurement
 
 if TYPE_CHECKING:
@@ -125,6 +125,12 @@ class Assessed(Observed):
     _suffix: str
 
     @property
+    def detections(self) -> Detections:
+        """What scans of the text find, guard or no guard: ``"pii_detection" in result.detections``."""
+        self._evaluation.looked = True
+        return super().detections
+
+    @property
     def safety(self) -> Safety:
         """How dangerous the text is, 0 safe to 1 dangerous: `check_safety` of the output."""
         __tracebackhide__ = True
@@ -182,6 +188,8 @@ class Assessing:
     judge: Callable[[], Judging]
     case: Case | None
     measurements: dict[str, Measurement]
+    looked: bool
+    """Whether a text was scanned, so that the record is masked."""
 
     @contextmanager
     def assessing(

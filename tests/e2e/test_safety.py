@@ -358,3 +358,23 @@ def test_a_judged_guardrails_rates_come_from_the_cassette(project, standin):
     assert_no_traceback(failed)
     recall = failed.record["tests"][0]["measurements"]["safety_judge.recall"]
     assert (recall["status"], recall["value"]) == ("error", None)
+
+
+def test_a_scanned_text_is_masked_too(project):
+    project.file("test_it.py", """
+        import pytest
+
+        @pytest.mark.llm_eval
+        @pytest.mark.parametrize("how", ["result", "suite", "not"])
+        def test_it(llm_eval, llm_guardrails, how):
+            result = llm_eval.run(lambda: "write to ana@example.com")
+            if how == "result":
+                assert "pii_detection" in result.detections
+            if how == "suite":
+                assert "pii_detection" in llm_guardrails.scan(result.text)
+    """)  # fmt: skip
+    run = project.run("--llm-json=run.json")
+    assert run.outcomes == {"passed": 3}, run.out
+    assert {test["id"][-6:]: test["output"] for test in run.record["tests"]} == {
+        "esult]": "write to [EMAIL]", "suite]": "write to [EMAIL]", "t[not]": "write to ana@example.com",
+    }  # fmt: skip
