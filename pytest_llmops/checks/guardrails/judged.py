@@ -37,6 +37,11 @@ class SafetyGuardrail:
     judge: Judging | None = None
 
     @property
+    def asks(self) -> bool:
+        """Whether somebody is asked, so that a cassette is of use."""
+        return True
+
+    @property
     def scored(self) -> tuple[str, ...]:
         """The names that its scores are measured under."""
         return (f"safety.{self.category}",) if self.category else (*(f"safety.{one}" for one in CATEGORIES), OVERALL)
@@ -96,6 +101,11 @@ class RubricGuardrail:
     action: Action = "block"
     knowledge_base: str | None = None
     judge: Judging | None = None
+
+    @property
+    def asks(self) -> bool:
+        """Whether somebody is asked, so that a cassette is of use."""
+        return True
 
     @property
     def scored(self) -> tuple[str, ...]:

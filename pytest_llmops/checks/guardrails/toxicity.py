@@ -169,6 +169,11 @@ class ToxicityGuardrail:
         if self.by not in get_args(ToxicityBy):
             raise SettingsError(f"toxicity: by={self.by!r}.{did_you_mean(str(self.by), get_args(ToxicityBy))}")
 
+    @property
+    def asks(self) -> bool:
+        """Whether somebody is asked, so that a cassette is of use."""
+        return self._by() != "words"
+
     def check(self, text: str, context: Context | None = None) -> Outcome:
         """Have the text looked at; the reason of the word list names kinds, not words.
 
