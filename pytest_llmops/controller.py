@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 import sys
 from collections import defaultdict
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_llmops import made_up
+from pytest_llmops import ab, made_up
 from pytest_llmops.options import MARKER
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pytest_llmops.configuration import Configuration
     from pytest_llmops.gating import Gate
     from pytest_llmops.records import RunRecord, TestRecord
+    from pytest_llmops.session import ItemSession
 
 _WORKER_DESELECTED = "llmops_deselected"
 
@@ -29,9 +30,14 @@ _WORKER_DESELECTED = "llmops_deselected"
 class Controller:
     """The plugin of the reporting process."""
 
-    def __init__(self, config: pytest.Config, settings: Configuration | None) -> None:
+    def __init__(
+        self, config: pytest.Config, settings: Configuration | None, items: Callable[[pytest.Config], ItemSession]
+    ) -> None:
         self._config = config
         self._configuration = settings
+        self._items = items
+        self._answers = ab.Answers()
+        config.pluginmanager.register(self._answers, "llmops-arms")
         self._json: dict[str, str] = {}
         self._prompt_texts: dict[str, str] = {}
         self._lost: dict[str, str] = {}
@@ -143,7 +149,7 @@ class Controller:
         from pytest_llmops.reports import arms
 
         self._configuration = settings = configuration(self._config)
-        self.run = run = self._run_record(settings)
+        self.run = run = self._run_record(settings, judge_pairs=not stopped)
         if settings.adaptive and not stopped and self._gate is not None and self._json:
             self._gate.add_trials(run)
         self._fail_cases(run)
@@ -184,10 +190,25 @@ class Controller:
         from pytest_llmops.gating import policy_of
 
         policy = policy_of(settings)
-        for option, why in outputs.write(run, settings, policy, baseline=self._stored, answers=answers):
-            self._fail(option, why, ("", None, option))
+        written = []
+        for option, path, why in outputs.write(run, settings, policy, baseline=self._stored, answers=answers):
+            if why is None:
+                written.append(os.path.relpath(path, settings.base))
+            else:
+                self._fail(option, why, ("", None, option))
+        if written and self._config.option.verbose >= 0:
+            self._say(f"llmops: wrote {', '.join(written)}")
 
-    def _run_record(self, settings: Configuration) -> RunRecord:
+    def _judge_pairs(self, tests: list[TestRecord]) -> None:
+        from pytest_llmops import pairs
+
+        for function, why in pairs.judge(self._answers.given, tests, self._items(self._config)).items():
+            nodeid = f"llm-ab::{function}"
+            rest = [f"… and {len(why) - 3} more"] if len(why) > 3 else []
+            first = f"{len(why)} pair{'s' * (len(why) != 1)} of arms could not be compared:"
+            self._fail(nodeid, "\n".join([first, *why[:3], *rest]), ("llm-ab", None, nodeid))
+
+    def _run_record(self, settings: Configuration, *, judge_pairs: bool) -> RunRecord:
         from datetime import UTC, datetime
 
         from pytest_llmops.compare import compare_arms, cost_by_tag, fingerprint, summarize
@@ -197,6 +218,8 @@ class Controller:
         functions = {test.id.partition("[")[0] for test in tests}
         lost = {i: why for i, why in self._lost.items() if i not in self._json and i.partition("[")[0] in functions}
         tests = sorted(tests + [_lost(nodeid, reason, self._stored) for nodeid, reason in lost.items()], key=_order)
+        if judge_pairs and self._answers.given:
+            self._judge_pairs(tests)
         ran = {test.case for test in tests}
         used = fingerprint(tests, prices=settings.project.prices)
         used.prompt_texts = {digest: self._prompt_texts[digest] for digest in sorted(self._prompt_texts)}

@@ -51,11 +51,11 @@ def stored_answers(settings: Configuration) -> tuple[Answers, str | None]:
 
 def write(
     run: RunRecord, settings: Configuration, policy: Policy, *, baseline: Baseline | None, answers: Answers
-) -> Iterator[tuple[str, str]]:
+) -> Iterator[tuple[str, Path, str | None]]:
     """Write every file that was asked for; one that cannot be written keeps none of the others from it.
 
     Yields:
-        (option, why) of each that could not be written.
+        (option, file, why it could not be written) of each.
     """
     from pytest_llmops.baseline import save_run
     from pytest_llmops.baseline import write as write_file
@@ -82,4 +82,6 @@ def write(
         try:
             writer(path)
         except LlmopsError as error:
-            yield option, str(error)
+            yield option, path, str(error)
+        else:
+            yield option, path, None

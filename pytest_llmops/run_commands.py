@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmops.console import project, say, share, warn, width
-from pytest_llmops.errors import LlmopsError
+from pytest_llmops.errors import BaselineError, LlmopsError
 
 if TYPE_CHECKING:
     from pytest_llmops.baseline import Baseline
@@ -57,7 +57,10 @@ def _compare(arguments: argparse.Namespace) -> int:
     from pytest_llmops.reports import safety as safety_report
     from pytest_llmops.reports import terminal
 
-    stored, run = baseline.load(arguments.baseline), baseline.load_run(arguments.record)
+    one, other = arguments.baseline, arguments.record
+    if (baseline.kind_of(one), baseline.kind_of(other)) == ("run record", "baseline"):
+        raise BaselineError(f"the other way round: pytest-llmops compare {other} {one}")
+    stored, run = baseline.load(one), baseline.load_run(other)
     settings = project()
     run.safety = safety.summarize(run.tests, settings.safety)
     policy = compare.Policy(

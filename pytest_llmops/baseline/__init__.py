@@ -1,7 +1,7 @@
 """The stored baseline of a suite: read, merge, write. Also reads and writes run records."""
 
 from pytest_llmops.baseline import answers
-from pytest_llmops.baseline.files import SCHEMA_VERSION, load, load_run, save, save_run, write
+from pytest_llmops.baseline.files import SCHEMA_VERSION, kind_of, load, load_run, save, save_run, write
 from pytest_llmops.baseline.stored import (
     GUARD_TRIALS,
     Baseline,
@@ -22,6 +22,7 @@ __all__ = [
     "answers",
     "cases_below_guard",
     "dropped",
+    "kind_of",
     "load",
     "load_run",
     "prune",

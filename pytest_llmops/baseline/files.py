@@ -9,12 +9,12 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NoReturn, cast, get_args
+from typing import Any, Literal, NoReturn, cast, get_args
 
 from pydantic import ValidationError
 
 from pytest_llmops.baseline.stored import Baseline, CaseBaseline, MetricDefinition
-from pytest_llmops.errors import BaselineError
+from pytest_llmops.errors import BaselineError, did_you_mean
 from pytest_llmops.records import SCHEMA_VERSION as RUN_SCHEMA_VERSION
 from pytest_llmops.records import Fingerprint, MeasurementSource, RunRecord, to_json
 from pytest_llmops.registry import BUILTIN_METRICS, Direction, MetricKind
@@ -23,6 +23,8 @@ SCHEMA_VERSION = 1
 LARGEST_NUMBER = 1e300
 LARGEST_FILE = 512 * 2**20
 """Bytes; more would need several GB of memory to read."""
+
+LISTED = 5
 
 METRIC_WORDS: dict[str, tuple[str, ...]] = {
     "direction": get_args(Direction),
@@ -106,7 +108,7 @@ def _document(path: Path, what: str, make: str, mend: str) -> dict[str, Any]:
             raise BaselineError(f"{path}: {path.stat().st_size / 2**20:.0f} MB is more than a {what} can be. {mend}")
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise BaselineError(f"{path}: there is no {what} here. {make}") from None
+        raise BaselineError(f"{path}: there is no {what} here.{_beside(path, what)} {make}") from None
     except UnicodeDecodeError as error:
         raise BaselineError(f"{path}: not a {what}: byte {error.start} is no UTF-8. {mend}") from None
     except OSError as error:
@@ -120,6 +122,30 @@ def _document(path: Path, what: str, make: str, mend: str) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise BaselineError(f"{path}: not a {what}: expected a JSON object. {mend}")
     return cast("dict[str, Any]", document)
+
+
+def _beside(path: Path, what: str) -> str:
+    """Which files of this kind lie where one was looked for."""
+    try:
+        names = sorted(one.name for one in path.parent.glob("*.json") if kind_of(one) == what)
+    except OSError:
+        return ""
+    if not names:
+        return "" if path.parent.is_dir() else f" There is no folder {path.parent}, either."
+    close = did_you_mean(path.name, names)
+    return close if "mean" in close else f" There is {', '.join(names[:LISTED])}{' …' if len(names) > LISTED else ''}."
+
+
+def kind_of(path: Path) -> Literal["baseline", "run record"] | None:
+    """What a file is, by how it begins."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(400)
+    except OSError:
+        return None
+    if not re.match(rb'\s*\{\s*"schema"', head):
+        return None
+    return "run record" if b'"environment"' in head else "baseline"
 
 
 def _refuse_constant(word: str) -> NoReturn:

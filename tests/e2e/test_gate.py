@@ -308,3 +308,36 @@ def test_a_changed_price_is_no_regression(project, standin):
         rows = {row["metric"]: row for row in run.record["comparison"]["metrics"]}
         assert (rows["cost_usd"]["verdict"], rows["cost_usd"]["gate"]) == ("inconclusive", False)
         assert "openai_compatible:my-own 1/1 → 4/1" in rows["cost_usd"]["reason"]
+
+
+def test_a_baseline_that_is_not_there(suite, standin):
+    run = suite.run("--llm-baseline=bse.json", "--llm-record=none", env=speaking_to(standin))
+    assert run.returncode == 4
+    run.match(
+        "ERROR: *bse.json: there is no baseline here. Did you mean 'base.json'? "
+        "Make one: pytest --llm-baseline=*bse.json --llm-update-baseline"
+    )
+    assert_no_traceback(run)
+    taken = suite.run("--llm-baseline=made.json", "--llm-record=none", env=speaking_to(standin))
+    assert taken.returncode == 4
+    taken.match("ERROR: *made.json: this is a run record, not a baseline. Make one of it: pytest-llmops baseline *")
+
+
+def test_values_that_an_update_drops_are_told(suite, standin):
+    suite.file("pyproject.toml", SETTINGS + '    direction = "higher"\n')
+    arguments = (BASELINE, "--llm-update-baseline", "--llm-record=none", "-k", "c1-")
+    run = suite.run(*arguments, env=speaking_to(standin))
+    assert run.returncode == 0, run.out
+    run.match(
+        "llmops: wrote base.json, 13 cases.",
+        "llmops: curses changed (direction lower → higher): its stored values of 11 cases that did not run are dropped, "
+        "since they mean something else: test_it.py::test_it[[]c0], *",
+    )
+    assert suite.read("base.json").count('"curses":[') == 1
+
+
+def test_files_that_were_written_are_named(suite, standin):
+    arguments = (BASELINE, "--llm-record=none", "--llm-json=run.json", "--llm-html=out/report.html")
+    run = suite.run(*arguments, env=speaking_to(standin))
+    run.match("llmops: wrote run.json, out/report.html")
+    suite.run(*arguments, "-q", env=speaking_to(standin)).no_match("llmops: wrote*")

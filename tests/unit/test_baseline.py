@@ -135,6 +135,12 @@ def test_update_drops_values_of_a_definition_that_is_no_more():
     new = baseline.update(stored(build(3, "old")), build(1, "new"))
     assert new.metrics["tone"].definition == "new"
     assert [sorted(kept.samples) for kept in new.cases.values()] == [["pass"], ["pass"], ["pass", "tone"]]
+    [said] = baseline.dropped(stored(build(3, "old")), new)
+    assert said.startswith(
+        "tone changed (judge model or rubric (old → new)): its stored values of 2 cases that did not"
+    )
+    assert baseline.dropped(stored(build(1, "old")), new) == []
+    assert baseline.dropped(stored(build(3, "new")), new) == []
 
 
 def test_update_merges_the_fingerprint_where_cases_are_kept():
