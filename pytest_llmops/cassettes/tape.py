@@ -134,7 +134,7 @@ class Tape:
         if self._replays:
             self._recordings.add(self._leftovers.interactions)
         for entry in self._recordings.stored:
-            if entry["key"].startswith(JUDGED):
+            if entry["key"].startswith(JUDGED) and entry["response"].get("status") == 200:
                 self.options.answers.setdefault(entry["key"], entry)
 
     # -- a request comes ------------------------------------------------------------------------------------------

@@ -193,6 +193,17 @@ def test_a_missing_key_is_told_before_anything_is_sent(host, taped, monkeypatch,
     assert host.requests == []
 
 
+def test_a_request_that_the_judge_s_host_refused_is_put_again(host, taped):
+    host.script(Reply("no such thing", status=400))
+    with taped("once", passed=False), pytest.raises(JudgeError, match="HTTP 400"):
+        ask("sync", OPENAI)
+    host.script(BOTH)
+    with taped("new_episodes"):
+        assert ask("sync", OPENAI) == 0.75
+    with taped("none"):
+        assert ask("sync", OPENAI) == 0.75
+
+
 def test_an_application_s_own_calls_stay_its_own(host, taped):
     import openai
 
