@@ -9,11 +9,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from pytest_llmops.errors import SettingsError
 from pytest_llmops.options import MARKER
 
 if TYPE_CHECKING:
-    import pytest
+    from pathlib import Path
+
+    from pytest_llmops.checks import Rubric
 
 AB_MARKER = "llm_ab"
 _NAME = re.compile(r"[\w.+]+")
@@ -21,18 +25,33 @@ _NAME = re.compile(r"[\w.+]+")
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """A variant: its name, and what the test gets as ``llm_arm``."""
+    """A variant.
+
+    Args:
+        name: in the test's id.
+        value: what the test gets as ``llm_arm``.
+        index: its place among the arms.
+        prefer: rubrics by which its answers are compared with the first arm's, side by side.
+    """
 
     name: str
     value: Any
     index: int = 0
+    prefer: tuple[Rubric, ...] = ()
 
 
-def parse(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[list[Arm], dict[str, Any]]:
+def parse(
+    args: tuple[Any, ...], kwargs: Mapping[str, Any], *, root: Path | None = None
+) -> tuple[list[Arm], dict[str, Any]]:
     """The arms, and the arguments that are meant for ``llm_eval``.
 
+    Args:
+        args: the marker's.
+        kwargs: the marker's.
+        root: what paths of rubric files are relative to.
+
     Raises:
-        SettingsError: no two arms, or a name that cannot stand in a test's id.
+        SettingsError: no two arms, a name that cannot stand in a test's id, or no such rubric.
     """
     where = f"@pytest.mark.{AB_MARKER}"
     if args:
@@ -43,8 +62,20 @@ def parse(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[list[Arm], 
     for name in arms:
         if not isinstance(name, str) or not _NAME.fullmatch(name) or re.fullmatch(r"trial\d+", name):
             raise SettingsError(f"{where}: the arm's name {name!r} must be of letters, digits, '_', '.' and '+'.")
-    rest = {name: value for name, value in kwargs.items() if name != "arms"}
-    return [Arm(name, value, index) for index, (name, value) in enumerate(arms.items())], rest
+    prefer = _rubrics(kwargs.get("prefer", ()), where, root)
+    rest = {name: value for name, value in kwargs.items() if name not in ("arms", "prefer")}
+    return [Arm(name, value, index, prefer) for index, (name, value) in enumerate(arms.items())], rest
+
+
+def _rubrics(given: Any, where: str, root: Path | None) -> tuple[Rubric, ...]:
+    if not given:
+        return ()
+    from pytest_llmops.checks.rubrics import resolve
+
+    try:
+        return tuple(resolve(one, root=root) for one in (given if isinstance(given, list | tuple) else [given]))
+    except SettingsError as error:
+        raise SettingsError(f"{where}: prefer: {error}") from None
 
 
 def parametrize(metafunc: pytest.Metafunc, marker: pytest.Mark | None) -> pytest.Mark | None:
@@ -60,12 +91,10 @@ def parametrize(metafunc: pytest.Metafunc, marker: pytest.Mark | None) -> pytest
     Raises:
         pytest.Collector.CollectError: the marker cannot be used.
     """
-    import pytest
-
     given = metafunc.definition.get_closest_marker(AB_MARKER)
     assert given is not None
     try:
-        arms, rest = parse(given.args, given.kwargs)
+        arms, rest = parse(given.args, given.kwargs, root=metafunc.config.rootpath)
         if rest and marker is not None:
             raise SettingsError(
                 f"@pytest.mark.{AB_MARKER}: with @pytest.mark.{MARKER} beside it, {', '.join(rest)} belongs there."
@@ -88,10 +117,10 @@ def arm_of(item: pytest.Item) -> Arm | None:
 def fields_of(item: pytest.Item) -> dict[str, Any]:
     """What a test's record says of its arm."""
     arm = arm_of(item)
-    return {} if arm is None else {"arm": arm.name, "arm_index": arm.index, "arm_pair": _pair_key(item)}
+    return {} if arm is None else {"arm": arm.name, "arm_index": arm.index, "arm_pair": pair_key(item)}
 
 
-def _pair_key(item: pytest.Item) -> str:
+def pair_key(item: pytest.Item) -> str:
     """What an item has in common with those of the other arms and with its other trials."""
     callspec = getattr(item, "callspec", None)
     params = dict(callspec.params) if callspec is not None else {}
@@ -99,6 +128,20 @@ def _pair_key(item: pytest.Item) -> str:
     params.pop("_llm_arm", None)
     parts = [f"{name}={value!r}" for name, value in sorted(params.items())]
     return f"{item.nodeid.partition('[')[0]}[{'-'.join([*parts, case.id if case else ''])}]"
+
+
+class Answers:
+    """The plugin that gathers what the arms answered, in the reporting process; `pairs` has it judged."""
+
+    def __init__(self) -> None:
+        self.given: dict[str, str] = {}
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep the last attempt's, and from everybody else: reports may be written to files."""
+        given = vars(report).pop("llmops_pair", None)
+        if given is not None:
+            self.given[report.nodeid] = given
 
 
 def assign_arm(

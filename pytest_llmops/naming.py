@@ -53,17 +53,18 @@ def trial_number(nodeid: str) -> int:
     return int(found[-1]) if found else 0
 
 
-def cassette_path(item: pytest.Item, folder: Path | None) -> Path:
+def cassette_path(item: pytest.Item, folder: Path | None, suffix: str = "") -> Path:
     """``cassettes/<test module>/<item>.json`` beside the test; trial 0 goes by the name without suffix.
 
     Args:
         item: the test.
         folder: another place for all cassettes (``--llm-cassette-dir``); test paths are kept below it.
+        suffix: tells a second cassette of the test from its own.
     """
     name = item.nodeid.partition("::")[2]
     if trial_of(item).index == 0:
         name = without_trial(name)
-    return _folder(item.config.rootpath, item.path, folder) / storage.file_name(name.replace("::", "-"))
+    return _folder(item.config.rootpath, item.path, folder) / storage.file_name(name.replace("::", "-") + suffix)
 
 
 def live_folder(config: pytest.Config) -> Path:

@@ -69,7 +69,7 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_llmops import progress
 
         progress.configure(config)
-    part = WorkerOutput(config) if hasattr(config, "workerinput") else Controller(config, settings)
+    part = WorkerOutput(config) if hasattr(config, "workerinput") else Controller(config, settings, _item_session)
     config.pluginmanager.register(part, "llmops-controller")
 
 

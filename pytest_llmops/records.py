@@ -371,12 +371,14 @@ class ArmsComparison(Record):
 
     Args:
         unpaired: cases that have values in one of them only.
+        position_bias: by rubric, how far whichever stood first (1) or second (-1) was preferred in both orders.
     """
 
     test: str
     a: str
     b: str
     unpaired: int = 0
+    position_bias: dict[str, Finite] = Field(default_factory=dict)
     metrics: list[ArmMetric] = Field(default_factory=list)
 
 

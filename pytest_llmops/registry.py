@@ -15,6 +15,9 @@ MetricKind = Literal["score", "pass", "rate", "latency", "cost", "count"]
 current_role: ContextVar[Role] = ContextVar("pytest_llmops_role", default="app")
 """Set to ``judge`` around a judge's own calls, so that its cost and tokens never count as the application's."""
 
+PREFERRED_TO = "preferred_to"
+"""Tag of a preference between two arms: the arm that it is measured against."""
+
 session_judge: list[Callable[[], Any]] = []
 """Makes the judge of the running pytest session (the innermost's last), for what is called without a fixture."""
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_llmops import naming
+from pytest_llmops import ab, naming
 from pytest_llmops.cassettes import scope
 from pytest_llmops.cassettes.clients import Interception
 from pytest_llmops.cassettes.keys import IGNORED_FIELDS
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from pytest_llmops.baseline.drift import StoredAnswers
     from pytest_llmops.checks.jury import Judging
     from pytest_llmops.prompts import Registry
+    from pytest_llmops.records import TestRecord
 
 PLACEHOLDER = "replay-needs-no-key"
 
@@ -150,6 +151,35 @@ class ItemSession:
                 project.judge, self._configuration.judge, hosts=project.hosts, root=self._config.rootpath
             )
         return self._judge
+
+    @property
+    def store_text(self) -> bool:
+        """Whether records may hold what models say."""
+        return self._configuration.store_text
+
+    @contextmanager
+    def afterwards(self, path: Path, test: str, command: str, record: TestRecord) -> Iterator[Judging]:
+        """A cassette for what a judge is asked about a test once all have run; the calls go into the test's record.
+
+        Args:
+            path: the cassette.
+            test: the case's key.
+            command: records it anew.
+            record: the test's.
+        """
+        configuration = self._configuration
+        tape = Tape(path, configuration.record, self._options, test=test, command=command, resume=configuration.resume)
+        asked = Evaluation(tape, configuration.project, self._make_judge, store_text=configuration.store_text)
+        self._interception.install()
+        scope.activate(tape)
+        try:
+            yield self._make_judge()
+        finally:
+            scope.deactivate(tape)
+            record.calls += [call for _, call in asked.answered()]
+            record.cassette.live += sum(transfer.live for transfer in tape.transfers)
+            record.cassette.replayed += sum(not transfer.live for transfer in tape.transfers)
+            tape.close(passed=not tape.misses and all(m.status != "error" for m in record.measurements.values()))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(
@@ -300,6 +330,12 @@ class ItemSession:
             text = to_json(record, exclude_defaults=True)
             # What was replayed was looked through when it was written; what came just now may hold anything.
             vars(report)["llmops"] = mask(text) if record.cassette.live else text
+            if (arm := ab.arm_of(item)) is not None and arm.prefer:
+                from pytest_llmops import pairs
+
+                folder = naming.live_folder(self._config) if self._configuration.record == "live" else None
+                given = pairs.given_by(item, running.evaluation, folder or self._configuration.cassette_dir)
+                vars(report)["llmops_pair"] = given
             if record.prompts and self._configuration.store_text:
                 used = running.evaluation.used_prompts.values()
                 vars(report)["llmops_prompts"] = {prompt.hash: self._options.scrub(prompt.text) for prompt in used}

@@ -12,19 +12,28 @@ from pytest_llmops import stats
 from pytest_llmops.baseline import MetricDefinition
 from pytest_llmops.baseline.stored import definition_of
 from pytest_llmops.records import ArmMetric, ArmsComparison, TestRecord
-from pytest_llmops.registry import RELATIVE_KINDS
+from pytest_llmops.registry import PREFERRED_TO, RELATIVE_KINDS
 from pytest_llmops.settings import MetricSettings
 
 ALPHA = 0.05
+_BIAS = ".position_bias"
 MOST_CASES = 100_000
 """Where more cases would be needed, the arms are as good as alike."""
 
 
+_Values = dict[str, dict[str, list[float]]]
+
+
+def _no_values() -> _Values:
+    return defaultdict(lambda: defaultdict(list))
+
+
 @dataclass
 class _Arm:
-    """Values of one arm: metric to case to trials."""
+    """Values of one arm, metric to case to trials, and where it was held against another, by that one's name."""
 
-    values: dict[str, dict[str, list[float]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))
+    values: _Values = field(default_factory=_no_values)
+    against: dict[str, _Values] = field(default_factory=lambda: defaultdict(_no_values))
 
 
 def compare_arms(
@@ -51,7 +60,9 @@ def compare_arms(
             for metric, measured in test.measurements.items():
                 if measured.value is not None:
                     definitions.setdefault(metric, definition_of(metric, measured, settings or {}))
-                    arm.values[metric][test.arm_pair or ""].append(measured.value)
+                    other = (measured.tags or {}).get(PREFERRED_TO)
+                    values = arm.values if other is None else arm.against[other]
+                    values[metric][test.arm_pair or ""].append(measured.value)
         order = sorted(arms, key=lambda arm: min(t.arm_index for t in records if t.arm == arm))
         found += [_compared(name, (order[0], b), arms, definitions, groups, min_cases) for b in order[1:]]
     return found
@@ -74,10 +85,18 @@ def _compared(
         if both:
             pairs = [(fmean(one[case]), fmean(other[case])) for case in both]
             rows.append(_Row(metric, definition, pairs, [groups[case] for case in both]))
+    bias: dict[str, float] = {}
+    for metric, values in sorted(arms[b].against[a].items()):
+        means = {case: fmean(trials) for case, trials in sorted(values.items())}
+        if metric.endswith(_BIAS):
+            bias[metric.removesuffix(_BIAS)] = stats.significant(fmean(means.values())) + 0.0
+        else:  # what one is preferred in, the other is not
+            pairs = [(1 - preferred, preferred) for preferred in means.values()]
+            rows.append(_Row(metric, definitions[metric], pairs, [groups[case] for case in means]))
     tested = [row for row in rows if row.result is not None and row.units >= max(2, min_cases)]
     adjusted = dict(zip((row.metric for row in tested), stats.holm([row.two_sided for row in tested]), strict=True))
     metrics = [row.record(names, adjusted.get(row.metric), min_cases) for row in rows]
-    return ArmsComparison(test=test, a=a, b=b, unpaired=lost, metrics=metrics)
+    return ArmsComparison(test=test, a=a, b=b, unpaired=lost, position_bias=bias, metrics=metrics)
 
 
 class _Row:

@@ -22,6 +22,10 @@ def _table(one: ArmsComparison) -> list[str]:
     lines += [
         "  " + "  ".join(text.pad(cell, size) for cell, size in zip(row, sizes, strict=True)).rstrip() for row in rows
     ]
+    for rubric, bias in one.position_bias.items():
+        first = "first" if bias > 0 else "second"
+        why = f": by its place alone, whichever stood {first} was taken more often" if bias else ""
+        lines.append(f"  {text.clean(rubric)}: both orders asked, position bias {bias:+.2f}{why}")
     if one.unpaired:
         lines.append(f"  {one.unpaired} cases have a value in one arm only and were left out")
     return lines
