@@ -88,10 +88,10 @@ def _document(view: View, extent: Extent, limit: int, measure: Callable[[str], i
         Section(facts, weight=-1),
         *remarks.recording(view, found),
         *tables.metrics(view),
+        *remarks.notes(view),
         *remarks.changed(view),
         *cases.sections(view, found, extent),
         *remarks.accepted(view),
-        *remarks.notes(view),
         Section(_foot(view), weight=-1),
     ]
     return fitted(parts, limit, measure)
