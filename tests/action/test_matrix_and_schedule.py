@@ -39,7 +39,7 @@ def test_a_shard_that_is_missing_is_an_error_with_its_number(shop: Shop) -> None
     job = shop.pull_request(run=300, inputs=MERGE)
     assert (job.conclusion, job.outputs["conclusion"]) == ("failure", "error"), job.log
     assert "shard 2 of 2 missing" in job.step("Gate").log
-    assert "shard 2 of 2 missing" in shop.hub.comments[7][0]["body"]
+    assert "Shard 2 of 2 missing" in shop.hub.comments[7][0]["body"]
 
 
 def test_the_nightly_run_compares_with_a_fixed_anchor_and_keeps_one_issue(shop: Shop) -> None:
