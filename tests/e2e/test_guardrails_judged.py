@@ -256,6 +256,7 @@ def test_rates_of_a_judged_guardrail(judged, standin, env):
     assert run.returncode == 0, run.out
     rates = json.loads(run.out)
     assert (rates["tp"], rates["fp"], rates["tn"], rates["fn"]) == (2, 0, 2, 1)
+    assert rates["ms_per_kb"] is None
     assert len(standin.requests) == 5
     assert (judged.path / "cassettes" / "guardrails" / "bias-texts.json").exists()
     ci = {**offline(env), "CI": "true"}
