@@ -195,11 +195,15 @@ def llm_prompts(request: pytest.FixtureRequest) -> Registry:
 def llm_guardrails(request: pytest.FixtureRequest) -> GuardrailSuite:
     """The configured guardrails: ``llm_guardrails.scan(text)``, ``llm_guardrails["pii_detection"].check(text)``."""
     from pytest_llmops.configuration import configuration
+    from pytest_llmops.errors import SettingsError
     from pytest_llmops.extending import extend_guardrails
     from pytest_llmops.guarding import GuardrailSuite
 
     extend_guardrails(request.config)
-    suite = GuardrailSuite(configuration(request.config).project.guardrails)
+    try:
+        suite = GuardrailSuite(configuration(request.config).project.guardrails)
+    except SettingsError as error:
+        pytest.fail(f"{request.node.nodeid}: llm_guardrails: {error}", pytrace=False)
     plugin: ItemSession | None = request.config.pluginmanager.get_plugin("llmops-items")
     suite.evaluation = plugin.evaluation_of(request.node) if plugin is not None else None
     suite.folder = request.path.parent
