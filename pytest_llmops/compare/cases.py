@@ -10,6 +10,8 @@ from pytest_llmops.compare.pairing import Pair, Pairing
 from pytest_llmops.records import BrokenCase, CaseFinding, TestRecord
 
 REASON_LENGTH = 200
+NO_RECORDING = "their recordings are missing"
+RECORD = "Record what is missing: pytest --llm-record=refresh"
 
 
 def broken_cases(
@@ -95,6 +97,21 @@ def first_line(text: str) -> str:
     return text.strip().partition("\n")[0][:REASON_LENGTH]
 
 
+def is_miss(reason: str) -> bool:
+    """Whether a test failed for want of a recording."""
+    return "has no recording for call" in reason or "does not exist (call" in reason
+
+
+def unrecorded(pair: Pair) -> bool:
+    """Whether nothing was measured in a case because its recordings are missing."""
+    return _missing_recording(pair) is not None
+
+
+def _missing_recording(pair: Pair) -> str | None:
+    reasons = [found.reason or "" if (found := trial.measurements.get("pass")) else "" for trial in pair.trials]
+    return first_line(reasons[0]) if all(map(is_miss, reasons)) else None
+
+
 def errored_cases(lost: Mapping[str, Sequence[Pair]]) -> list[CaseFinding]:
     """Cases that lost the value of a gated metric to an error.
 
@@ -107,7 +124,7 @@ def errored_cases(lost: Mapping[str, Sequence[Pair]]) -> list[CaseFinding]:
     reasons: dict[str, list[str]] = {}
     for metric, pairs in lost.items():
         for pair in pairs:
-            reason = _why_lost(metric, pair.trials)
+            reason = _missing_recording(pair) or _why_lost(metric, pair.trials)
             if reason and reason not in reasons.setdefault(pair.case, []):
                 reasons[pair.case].append(reason)
     return [

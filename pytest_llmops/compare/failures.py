@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pytest_llmops.compare import prompts
+from pytest_llmops.compare.cases import RECORD, is_miss
 from pytest_llmops.compare.policy import Policy
 from pytest_llmops.records import Comparison, MetricComparison
 
@@ -76,19 +77,15 @@ def failures(comparison: Comparison, policy: Policy | None = None) -> list[Failu
     return found
 
 
-def is_miss(reason: str) -> bool:
-    """Whether a test's error says that a recording is missing."""
-    return "has no recording for call" in reason or "does not exist (call" in reason
-
-
 def _listed(name: str, word: str, lines: list[str], comparison: Comparison) -> Failure:
+    missed = [line for line in lines if is_miss(line)]
+    word = f"{word}: no recording" if len(missed) == len(lines) else word
     count = f"{len(lines)} case{'s' if len(lines) > 1 else ''} {word}"
     more = [f"  … and {len(lines) - LISTED} more"] if len(lines) > LISTED else []
     changed = prompts.explained(comparison.prompt_changes)
     advice = _way_out(comparison, case=True)
     if name == "errored-cases":
-        unrecorded = any(is_miss(line) for line in lines)
-        advice = "Record what is missing: pytest --llm-record=refresh" if unrecorded else "Mend the error and run again"
+        advice = RECORD if missed else "Mend the error and run again"
     return Failure(name, "\n".join([count, *lines[:LISTED], *more, *changed, advice]))
 
 

@@ -145,7 +145,7 @@ def _measured(
                 state.lost[name] = tested.lost
         elif tested.rule.gate:
             _add_lost(state, tested)
-        else:
+        elif not all(map(cases.unrecorded, tested.lost)):
             state.gone.append(name)
     return state
 
@@ -153,7 +153,10 @@ def _measured(
 def _add_lost(state: _State, tested: metrics.Tested) -> None:
     """A gated metric without any value fails, whatever the reason."""
     example = ""
-    for trial in chain.from_iterable(one.trials for one in tested.lost):
+    if all(map(cases.unrecorded, tested.lost)):
+        example = f": {cases.NO_RECORDING}"
+        state.lost[tested.name] = tested.lost
+    for trial in () if example else chain.from_iterable(one.trials for one in tested.lost):
         measured = trial.measurements.get(tested.name)
         if measured is not None:
             example = f" ({measured.status}: {cases.first_line(measured.reason or 'no reason given')})"

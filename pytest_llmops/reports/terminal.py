@@ -1,11 +1,12 @@
-"""The comparison in pytest's terminal summary; reads well from 80 columns on."""
+"""The comparison in pytest's terminal summary, made for 80 columns; where there are fewer, its table has fewer."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pytest_llmops.compare import Policy, fails, failures
-from pytest_llmops.records import Comparison, MetricComparison, RunRecord
+from pytest_llmops.compare.cases import NO_RECORDING, RECORD, is_miss
+from pytest_llmops.records import CaseFinding, Comparison, MetricComparison, RunRecord
 from pytest_llmops.reports import text
 
 VERDICTS = {
@@ -21,7 +22,15 @@ OPEN = ("inconclusive", "too_few_cases")
 ADVISORY_ROWS = 8
 LISTED = 10
 WORST = 3
-HEADINGS = ("metric", "baseline → now", "change (95 % bounds)", "MDE", "verdict")
+NUMBERS, BOUNDS = "baseline → now", "change (95 % bounds)"
+LAYOUTS = (
+    ("metric", NUMBERS, BOUNDS, "MDE", "verdict"),
+    ("metric", NUMBERS, BOUNDS, "verdict"),
+    ("metric", NUMBERS, "change", "verdict"),
+    ("metric", "change", "verdict"),
+)
+"""From wide to narrow."""
+SHORTEST_NAME = 8
 
 
 def render(
@@ -40,8 +49,9 @@ def render(
     width = max(width, 40)
     lines = [text.style(line, "dim", color=color) for line in _head(comparison, run, width)]
     lines += _table(comparison, run, width, color)
+    without = any(map(_lacks_recording, comparison.findings))  # told below, once for all metrics
     for row in comparison.metrics:
-        lines += _remarks(row, run, width)
+        lines += [] if without and _has_none(row) else _remarks(row, run, width)
     lines += _cases(comparison, width, color)
     for entry in comparison.accepted:
         lines += text.indented(f"accepted: {text.clean(entry)}", width, "")
@@ -77,7 +87,8 @@ def _kind(row: MetricComparison, run: RunRecord) -> str:
 
 
 def _table(comparison: Comparison, run: RunRecord, width: int, color: bool) -> list[str]:
-    gating = [row for row in comparison.metrics if row.gate]
+    without = any(_lacks_recording(one) for one in comparison.findings)  # told below, once for all metrics
+    gating = [row for row in comparison.metrics if row.gate and not (without and _has_none(row))]
     others = [row for row in comparison.metrics if not row.gate]
     if comparison.deterministic:
         others = [row for row in others if row.delta]
@@ -85,13 +96,9 @@ def _table(comparison: Comparison, run: RunRecord, width: int, color: bool) -> l
     rows = gating + sorted(shown, key=lambda row: row.metric)
     if not rows:
         return []
-    cells = [_cells(row, _kind(row, run)) for row in rows]
-    headings: tuple[str, ...] = HEADINGS
-    if comparison.deterministic:  # without chance there are no bounds, and no effect too small to see
-        cells, headings = [(*row[:3], row[4]) for row in cells], (*HEADINGS[:2], "change", HEADINGS[4])
-    widths = [max(text.display_width(row[i]) for row in (headings, *cells)) for i in range(len(headings))]
-    gap = "  " if sum(widths) + 2 * (len(widths) - 1) <= width else " "
-    widths[0] = min(widths[0], max(8, width - sum(widths[1:]) - len(gap) * (len(widths) - 1)))
+    by_heading = [_cells(row, _kind(row, run)) for row in rows]
+    headings, gap, widths = _layout(by_heading, width, deterministic=comparison.deterministic)
+    cells = [[cell[heading] for heading in headings] for cell in by_heading]
     lines = [text.style(_line(headings, widths, gap).rstrip(), "bold", color=color)]
     for position, (row, cell) in enumerate(zip(rows, cells, strict=True)):
         if position == len(gating):
@@ -106,21 +113,39 @@ def _table(comparison: Comparison, run: RunRecord, width: int, color: bool) -> l
     return lines
 
 
-def _cells(row: MetricComparison, kind: str) -> tuple[str, ...]:
+def _layout(
+    rows: Sequence[Mapping[str, str]], width: int, *, deterministic: bool
+) -> tuple[tuple[str, ...], str, list[int]]:
+    """The headings that fit, what stands between columns, and their widths; a long metric's name is shortened."""
+    found: tuple[tuple[str, ...], str, list[int]] = ((), "", [])
+    # Without chance there are no bounds, and no effect too small to see.
+    for headings in LAYOUTS[2:] if deterministic else LAYOUTS:
+        widths = [max(text.display_width(cell) for cell in (one, *(row[one] for row in rows))) for one in headings]
+        gap = "  " if sum(widths) + 2 * (len(widths) - 1) <= width else " "
+        room = width - sum(widths[1:]) - len(gap) * (len(widths) - 1)
+        found = headings, gap, [min(widths[0], max(SHORTEST_NAME, room)), *widths[1:]]
+        if room >= min(widths[0], SHORTEST_NAME):
+            break
+    return found
+
+
+def _cells(row: MetricComparison, kind: str) -> dict[str, str]:
+    """What stands under each heading."""
     word = VERDICTS[row.verdict][0]
-    verdict = "accepted" if row.accepted else word if row.gate else word.lower()
-    name = text.clean(row.metric)
+    cells = dict.fromkeys(("metric", NUMBERS, "change", BOUNDS, "MDE"), "")
+    cells |= {"metric": text.clean(row.metric)}
+    cells["verdict"] = "accepted" if row.accepted else word if row.gate else word.lower()
     if row.baseline is None or row.current is None or row.delta is None:
-        return name, "", "", "", verdict
-    before_now = _before_now(row.baseline, row.current, kind, row.unit)
-    delta = text.change(row.delta, kind, row.relative) if row.delta else "="
+        return cells
+    cells[NUMBERS] = _before_now(row.baseline, row.current, kind, row.unit)
+    cells["change"] = cells[BOUNDS] = text.change(row.delta, kind, row.relative) if row.delta else "="
     if row.ci_low is not None and row.ci_high is not None and row.ci_low < row.ci_high:
         low, high = (text.change(bound, kind, row.relative).rstrip("%p") for bound in (row.ci_low, row.ci_high))
-        delta = f"{delta} ({low}…{high})"
+        cells[BOUNDS] += f" ({low}…{high})"
     # A handful of cases can find no change that a share can have: nothing is said then.
-    findable = row.mde is not None and not (kind in ("pass", "rate") and row.mde > 1)
-    detectable = text.change(row.mde, kind, row.relative, sign=False) if row.mde is not None and findable else ""
-    return name, before_now, delta, detectable, verdict
+    if row.mde is not None and not (kind in ("pass", "rate") and row.mde > 1):
+        cells["MDE"] = text.change(row.mde, kind, row.relative, sign=False)
+    return cells
 
 
 def _before_now(before: float, now: float, kind: str, unit: str | None) -> str:
@@ -157,12 +182,30 @@ def _cases(comparison: Comparison, width: int, color: bool) -> list[str]:
         before = f"passed {case.baseline_passed} of {case.baseline_trials} in the baseline, {now}"
         broken.append((case.case, f"{before}: {case.reason}" if case.reason else before))
     lines += _named("broken", broken, width, color, "red")
+    lines += _unrecorded(comparison, width, color)
     for finding, shade in (("errored", "red"), ("missing", "red"), ("suspect", "yellow"), ("changed", "yellow")):
-        found = [(one.case, one.reason or "") for one in comparison.findings if one.finding == finding]
-        lines += _named(finding, found, width, color, shade)
+        rest = [one for one in comparison.findings if one.finding == finding and not _lacks_recording(one)]
+        lines += _named(finding, [(one.case, one.reason or "") for one in rest], width, color, shade)
     changed = set(comparison.changed_cases)
     new = [(case, "") for case in comparison.new_cases if case not in changed]
     return lines + _named("new", new, width, color, "bold")
+
+
+def _has_none(row: MetricComparison) -> bool:
+    return (row.reason or "").endswith(NO_RECORDING)
+
+
+def _lacks_recording(finding: CaseFinding) -> bool:
+    return finding.finding == "errored" and is_miss(finding.reason or "")
+
+
+def _unrecorded(comparison: Comparison, width: int, color: bool) -> list[str]:
+    """Cases that could not be replayed: what each of them misses stands with its failed test."""
+    found = [(one.case, "") for one in comparison.findings if _lacks_recording(one)]
+    if not found:
+        return []
+    lines = _named("without a recording: nothing was measured in them", found, width, color, "red")
+    return lines + text.indented(RECORD, width)
 
 
 def _named(word: str, found: list[tuple[str, str]], width: int, color: bool, shade: str) -> list[str]:
@@ -171,7 +214,11 @@ def _named(word: str, found: list[tuple[str, str]], width: int, color: bool, sha
     count = f"{len(found)} case{'s' * (len(found) != 1)} {word}"
     reasons = {reason for _, reason in found}
     shared = reasons.pop() if len(reasons) == 1 and word in ("missing", "changed") else ""
-    lines = [text.style(count, shade, color=color) + (f" ({shared})" if shared else "")]
+    lines = [text.style(count, shade, color=color)]
+    if shared and text.display_width(f"{count} ({shared})") <= width:
+        lines[0] += f" ({shared})"
+    elif shared:
+        lines += text.indented(f"({shared})", width)
     for case, reason in found[:LISTED]:
         lines.append("  " + text.shorten(text.clean(case), width - 2))
         if reason and not shared:

@@ -341,3 +341,24 @@ def test_files_that_were_written_are_named(suite, standin):
     run = suite.run(*arguments, env=speaking_to(standin))
     run.match("llmops: wrote run.json, out/report.html")
     suite.run(*arguments, "-q", env=speaking_to(standin)).no_match("llmops: wrote*")
+
+
+def test_missing_recordings_are_one_message_with_the_command(suite, standin):
+    for file in (suite.path / "cassettes/test_it").glob("test_it-c[0-4]*.json"):
+        file.unlink()
+    env = speaking_to(standin)
+    run = suite.run(BASELINE, "--llm-record=none", "--llm-json=run.json", "--tb=no", "-q", env=env)
+    assert run.returncode == 1
+    run.match(
+        "7 cases without a recording: nothing was measured in them",
+        "  test_it.py::test_it[[]c0]",
+        "  Record what is missing: pytest --llm-record=refresh",
+        "gate: FAILED (errored-cases)",
+        "FAILED llm-baseline::errored-cases - 7 cases errored: no recording",
+    )
+    run.no_match("*not comparable*")
+    run.no_match("note: *")
+    compared = suite.command("compare", "base.json", "run.json")
+    assert compared.returncode == 1
+    assert "7 cases without a recording" in compared.out
+    assert suite.run(BASELINE, "--llm-record=refresh", "-q", env=env).returncode == 0

@@ -63,6 +63,74 @@ def test_a_regression():
     """)
 
 
+def test_a_narrow_terminal_has_a_narrower_table():
+    before, now = run_of({"tone": TONE, "cost_usd": [1.2e-5] * 12}), run_of({"tone": LOWER, "cost_usd": [2.5e-5] * 12})
+    tables = {width: shown(before, now, width=width).split("\n")[1:5] for width in (70, 62, 50, 40)}
+    assert tables[62] == [
+        "metric   baseline → now       change (95 % bounds)   verdict",
+        "tone     0.767 → 0.692        -0.075 (-0.107…-0.043) REGRESSED",
+        "shown only, not gating:",
+        "cost_usd $0.000012 → 0.000025 +108%                  regressed",
+    ]
+    assert tables[50] == [
+        "metric    baseline → now        change  verdict",
+        "tone      0.767 → 0.692         -0.075  REGRESSED",
+        "shown only, not gating:",
+        "cost_usd  $0.000012 → 0.000025  +108%   regressed",
+    ]
+    assert tables[40] == [
+        "metric    change  verdict",
+        "tone      -0.075  REGRESSED",
+        "shown only, not gating:",
+        "cost_usd  +108%   regressed",
+    ]
+    assert "MDE" in tables[70][0]
+
+
+def test_at_80_columns_in_colour():
+    before, now = run_of({"tone": TONE, "pass": [[1.0] * 5] * 12}), run_of({"tone": LOWER, "pass": [0.0, *[1.0] * 11]})
+    assert shown(before, now, color=True).replace("\x1b[", "^") == block("""
+        ^2m12 cases, 12 trials^0m
+        ^1mmetric  baseline → now  change (95 % bounds)    MDE     verdict^0m
+        pass    100.0% → 91.7%  -8.3pp (-23.3…+6.6)     65.4pp  ^33minconclusive^0m
+        tone    0.767 → 0.692   -0.075 (-0.107…-0.043)  0.047   ^31mREGRESSED^0m
+          pass: about 220 more cases would settle it
+          tone changed for the worse most in:
+            test_app.py::test_answers[c5]  0.800 → 0.600
+            test_app.py::test_answers[c0]  0.900 → 0.800
+            test_app.py::test_answers[c10]  0.700 → 0.600
+        ^33m1 case suspect^0m
+          test_app.py::test_answers[c0]
+            passed 5 of 5 in the baseline, 0 of 1 now; 5 reruns would tell
+        ^1;31mgate: FAILED (tone)^0m
+    """)
+
+
+def test_missing_recordings_are_told_once_with_the_command():
+    before = run_of({"tone": TONE, "pass": [1.0] * 12, "latency_ms": [800.0] * 12})
+    now = run_of({"pass": [1.0] * 12}, outcome="failed")
+    for number, test in enumerate(now.tests):
+        reason = f"'cassettes/test_app/c{number}.json' does not exist (call 1)"
+        test.measurements["pass"] = measurement("pass", None, reason=reason)
+    assert shown(before, now) == block("""
+        12 cases, 12 trials
+        12 cases without a recording: nothing was measured in them
+          test_app.py::test_answers[c0]
+          test_app.py::test_answers[c10]
+          test_app.py::test_answers[c11]
+          test_app.py::test_answers[c1]
+          test_app.py::test_answers[c2]
+          test_app.py::test_answers[c3]
+          test_app.py::test_answers[c4]
+          test_app.py::test_answers[c5]
+          test_app.py::test_answers[c6]
+          test_app.py::test_answers[c7]
+          … and 2 more
+          Record what is missing: pytest --llm-record=refresh
+        gate: FAILED (errored-cases)
+    """)
+
+
 def everything():
     """A run in which each kind of finding occurs."""
     before = run_of({"tone": [[v] * 5 for v in TONE], "pass": [[1.0] * 5] * 12})
@@ -111,7 +179,7 @@ def test_every_finding_is_named_with_its_reason():
     """)
 
 
-@pytest.mark.parametrize("width", [80, 100, 200])
+@pytest.mark.parametrize("width", [40, 50, 60, 80, 100, 200])
 def test_no_line_is_wider_than_the_terminal(width):
     before, now = everything()
     long = "a criterion whose whole text serves as its name: the answer must be polite, short and right"
