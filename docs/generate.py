@@ -98,6 +98,24 @@ def quickstart_comment() -> str:
     return pull_request.comment(view).rstrip()
 
 
+def action_table(what: str) -> Callable[[], str]:
+    """The action's inputs or outputs."""
+
+    def block() -> str:
+        import yaml
+
+        document = yaml.safe_load((REPOSITORY / "action.yml").read_text(encoding="utf-8"))
+        inputs = what == "inputs"
+        rows = ["| input | default | meaning |", "|---|---|---|"] if inputs else ["| output | meaning |", "|---|---|"]
+        for name, entry in document[what].items():
+            default = str(entry.get("default", "")).replace("${{ github.token }}", "the workflow's")
+            shown = f" {f'`{default}`' if default else ''} |" if inputs else ""
+            rows.append(f"| `{name}` |{shown} {entry['description'].strip()} |")
+        return "\n".join(rows)
+
+    return block
+
+
 def help_of(*command: str) -> Callable[[], str]:
     """What ``pytest-llmops COMMAND --help`` prints, at 80 columns."""
 
@@ -118,7 +136,11 @@ FILES: dict[Path, Callable[[], str]] = {DOCS / "run-record.schema.json": run_rec
 BLOCKS: dict[Path, dict[str, Callable[[], str]]] = {
     REPOSITORY / "README.md": {"test": quickstart_test, "output": quickstart_output},
     DOCS / "reference.md": {"options": options},
-    DOCS / "action.md": {"comment": quickstart_comment},
+    DOCS / "action.md": {
+        "comment": quickstart_comment,
+        "inputs": action_table("inputs"),
+        "outputs": action_table("outputs"),
+    },
 }
 
 
