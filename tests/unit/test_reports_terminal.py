@@ -88,7 +88,8 @@ def test_a_narrow_terminal_has_a_narrower_table():
 
 
 def test_at_80_columns_in_colour():
-    before, now = run_of({"tone": TONE, "pass": [[1.0] * 5] * 12}), run_of({"tone": LOWER, "pass": [0.0, *[1.0] * 11]})
+    before = run_of({"tone": [[value] * 5 for value in TONE], "pass": [[1.0] * 5] * 12})
+    now = run_of({"tone": LOWER, "pass": [0.0, *[1.0] * 11]})
     assert shown(before, now, color=True).replace("\x1b[", "^") == block("""
         ^2m12 cases, 12 trials^0m
         ^1mmetric  baseline → now  change (95 % bounds)    MDE     verdict^0m
