@@ -3,7 +3,7 @@
 #   make test          the test suite; ARGS="-k name" picks tests
 #   make test-pythons  the suite on the other supported Pythons found here, and on the oldest pytest
 #   make test-litellm  LiteLLM's calls, in an environment of its own: it holds openai back to 2.x
-#   make test-adapters  the metrics of ragas and deepeval, in an environment of their own
+#   make test-adapters  the metrics of ragas and deepeval, Presidio and lingua, in an environment of their own
 #   make lint types    style, import floors, generated docs up to date; type checks
 #   make bench         what the plugin costs
 #   make docs          regenerate what is generated in docs/
@@ -14,6 +14,8 @@ RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip --disable-pip-version-check install --quiet
 JOBS ?= 2
 ARGS ?=
+
+ADAPTED := tests/e2e/test_libraries.py tests/unit/test_guardrails_presidio.py tests/unit/test_language_lingua.py
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test test-pythons test-litellm test-adapters lint types bench docs clean
@@ -36,7 +38,7 @@ test-litellm: .venv-litellm/.ready
 	.venv-litellm/bin/python -m pytest -q tests/wire/test_sdks.py -k litellm $(ARGS)
 
 test-adapters: .venv-adapters/.ready
-	.venv-adapters/bin/python -m pytest -q -p no:deepeval tests/e2e/test_libraries.py $(ARGS)
+	.venv-adapters/bin/python -m pytest -q -p no:deepeval $(ADAPTED) $(ARGS)
 
 lint: $(VENV)/.lint
 	$(VENV)/bin/ruff check

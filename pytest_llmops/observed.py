@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_llmops.records import Call
 from pytest_llmops.tools import ToolCalls
@@ -40,12 +40,18 @@ class Detections(dict[str, "Outcome"]):
         return "{" + ", ".join(f"{name!r}: {outcome.reason!r}" for name, outcome in self.items()) + "}"
 
 
-def language_of(text: str | None, languages: Sequence[str] = (), *, declared: str | None = None) -> Language:
+def language_of(
+    text: str | None,
+    languages: Sequence[str] = (),
+    *,
+    declared: str | None = None,
+    detector: Literal["py3langid", "lingua"] = "py3langid",
+) -> Language:
     """A text's language among `languages` (default: the ten of checks.language)."""
     from pytest_llmops.checks.language import DEFAULT_LANGUAGES, detect
 
     known = (*(languages or DEFAULT_LANGUAGES), *((declared,) if declared else ()))
-    found = detect(text or "", known, declared=declared)
+    found = detect(text or "", known, declared=declared, detector=detector)
     return Language(found.code, found.source, found.confidence)
 
 
@@ -69,6 +75,7 @@ class Observed:
     """The part of a Result that is read from its calls and its text."""
 
     languages: Sequence[str] = ()
+    language_detector: Literal["py3langid", "lingua"] = "py3langid"
 
     @property
     def calls(self) -> list[Call]:
@@ -88,7 +95,7 @@ class Observed:
     @property
     def language(self) -> Language:
         """The language of the text, told offline: ``pt``, ``en``, …; ``und`` where it is too short to tell."""
-        return language_of(self.text, self.languages)
+        return language_of(self.text, self.languages, detector=self.language_detector)
 
     @property
     def detections(self) -> Detections:

@@ -27,6 +27,7 @@ class Result(Scored):
         self._evaluation = evaluation
         self._suffix = suffix
         self.languages = evaluation.project.languages
+        self.language_detector = evaluation.project.language_detector
         self.suffix = suffix
         """Ends the names of this run's measurements: ``#2``; "" for the first run."""
         self.reported: list[Trigger] = []

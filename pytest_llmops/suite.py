@@ -344,7 +344,8 @@ class _Run:
         return scanning.told(judge.settle(question))
 
     def told(self, text: str) -> Language:
-        return language_of(text, self.evaluation.project.languages, declared=self.language)
+        project = self.evaluation.project
+        return language_of(text, project.languages, declared=self.language, detector=project.language_detector)
 
     def asks_for(self, found: Language) -> bool:
         return self.suite.judge_language and found.source in ("none", "declared")

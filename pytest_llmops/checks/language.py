@@ -14,6 +14,7 @@ from pytest_llmops.errors import SettingsError, did_you_mean
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
 
+Detector = Literal["py3langid", "lingua"]
 DEFAULT_LANGUAGES = ("pt", "en", "es", "fr", "de", "it", "vi", "zh", "ja", "ar")
 UNDETERMINED = "und"
 ENOUGH_WORDS = 4
@@ -61,7 +62,13 @@ class LanguageResult:
     confidence: float
 
 
-def detect(text: str, languages: Sequence[str] = DEFAULT_LANGUAGES, *, declared: str | None = None) -> LanguageResult:
+def detect(
+    text: str,
+    languages: Sequence[str] = DEFAULT_LANGUAGES,
+    *,
+    declared: str | None = None,
+    detector: Detector = "py3langid",
+) -> LanguageResult:
     """Tell a text's language among those of the project.
 
     Regions cannot be told from a text: with ``declared="pt-BR"`` a Portuguese text is ``pt-BR``.
@@ -71,20 +78,21 @@ def detect(text: str, languages: Sequence[str] = DEFAULT_LANGUAGES, *, declared:
         languages: BCP 47 codes of what it may be.
         declared: what to take where the text is too short to tell, or tells only the language and not its region;
             another language that the text clearly is in goes before it.
+        detector: ``lingua`` is an extra.
 
     Raises:
-        SettingsError: no languages, or one that the model does not know.
+        SettingsError: no languages, one that the model does not know, or a detector that is not installed.
     """
     possible = tuple(sorted({code.partition("-")[0].lower() for code in languages}))
     if not possible:
         raise SettingsError("language detection needs at least one language to choose from.")
-    found = _found(text, possible)
+    found = _found(text, possible, detector)
     if declared and found.code in (UNDETERMINED, declared.partition("-")[0].lower()):
         return LanguageResult(declared, "declared", 1.0)
     return found
 
 
-def _found(text: str, possible: tuple[str, ...]) -> LanguageResult:
+def _found(text: str, possible: tuple[str, ...], detector: Detector) -> LanguageResult:
     plain = " ".join(_NO_LANGUAGE.sub(" ", text).split())
     by_script = _by_script(plain, frozenset(possible))
     if by_script:
@@ -95,7 +103,12 @@ def _found(text: str, possible: tuple[str, ...]) -> LanguageResult:
     words = len(text.split()) + len(_UNSPACED.findall(plain))
     if words < ENOUGH_WORDS or len(_WORD.findall(plain)) < ENOUGH_WORDS / 2:
         return LanguageResult(UNDETERMINED, "none", 0.0)
-    code, confidence = _model(possible).classify(plain)
+    if detector == "lingua":
+        from pytest_llmops.checks import language_lingua
+
+        code, confidence = language_lingua.classify(plain, possible)
+    else:
+        code, confidence = _model(possible).classify(plain)
     return LanguageResult(str(code), "model", float(confidence))
 
 

@@ -14,12 +14,15 @@ if TYPE_CHECKING:
     from presidio_analyzer import AnalyzerEngine
 
 
+_IMPERSONAL = {"URL", "DATE_TIME", "UUID"}
+
+
 @dataclass(frozen=True)
 class PresidioGuardrail:
     """Triggers on what Presidio's patterns and checksums find; names and places need a model, and are not found.
 
     Args:
-        types: Presidio's entities that count, such as ``EMAIL_ADDRESS``; default all.
+        types: Presidio's entities that count, such as ``EMAIL_ADDRESS``; default all that are about a person.
         threshold: 0..1; Presidio gives phone numbers .4 where no word beside them is looked at.
         language: whose recognisers are used.
     """
@@ -37,10 +40,11 @@ class PresidioGuardrail:
         Raises:
             SettingsError: Presidio is not installed.
         """
-        entities = None if self.types is None else list(self.types)
-        found = _analyzer(self.language).analyze(
-            text, language=self.language, entities=entities, score_threshold=self.threshold
+        analyzer = _analyzer(self.language)
+        entities = (
+            set(analyzer.get_supported_entities(self.language)) - _IMPERSONAL if self.types is None else self.types
         )
+        found = analyzer.analyze(text, language=self.language, entities=list(entities), score_threshold=self.threshold)
         if not found:
             return Outcome(False)
         spans = tuple(
