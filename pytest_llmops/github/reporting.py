@@ -69,7 +69,7 @@ def report(folder: Path, state: State, here: Context, client: rest.Client, proje
         return
     view = _view(run, found, state, here, stored, junit)
     handing.save_view(files / handing.VIEW, view)
-    runner.append_job_summary(pull_request.summary(view))
+    runner.append_job_summary(pull_request.summary(view, limit_bytes=2**20 - 1))  # it adds a line's end
     if state.inputs.annotate:
         for one in pull_request.annotations(view):
             say = {"error": runner.error, "warning": runner.warning}.get(one.level, runner.notice)

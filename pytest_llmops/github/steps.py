@@ -53,6 +53,11 @@ def run(step: str, environ: Mapping[str, str] = os.environ) -> int:
         return 1
 
 
+def _say(text: str) -> None:
+    """Print a line of our own; it begins with words of ours, so that nothing in it becomes a workflow command."""
+    runner.echo(" ".join(text.split()))
+
+
 def artifact_name(given: Inputs, kind: str = "") -> str:
     """The name of an artifact of this use of the action; a part of a matrix has its own."""
     part = f"-shard-{given.shard[0]}-of-{given.shard[1]}" if isinstance(given.shard, tuple) else ""
@@ -104,7 +109,7 @@ def restore(environ: Mapping[str, str]) -> None:
             state.notes += recordings.restore_attempt(client, here, state.recordings_root, name)
         _fetch_former(client, here, given, folder)
         for line in [f"record mode: {state.record}", *state.notes]:
-            runner.echo(line)
+            _say(line)
     handing.save(folder, state)
     runner.set_output("folder", folder)
 
@@ -163,7 +168,7 @@ def choose_baseline(environ: Mapping[str, str]) -> None:
     state.source = reporting.source(found, state)
     handing.save(folder, state)
     words = f"{found.ref}@{found.sha[:10]}" if found.ref and found.sha else found.file
-    runner.echo(f"baseline: {words or 'none'}")
+    _say(f"baseline: {words or 'none'}")
     for note in found.notes:
         runner.notice(note, title="pytest-llmops")
     runner.set_output("baseline-sha", found.sha or "")
@@ -190,7 +195,7 @@ def test(environ: Mapping[str, str]) -> None:
         cassettes=state.cassette_dir,
         trials=trials,
     )
-    runner.echo("pytest " + " ".join(args))
+    _say("pytest " + " ".join(args))
     # What a model answers ends up in pytest's output; `::error::` and its like must stay text there.
     with runner.stop_commands():
         state.exit_code = testing.run(args, state.root)
@@ -284,7 +289,7 @@ def gate(environ: Mapping[str, str]) -> int:
     if state.red:
         runner.error(line, title="LLM tests")
         return 1
-    runner.echo(line)
+    _say(line)
     return 0
 
 

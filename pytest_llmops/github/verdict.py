@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from pytest_llmops.baseline import Baseline
 from pytest_llmops.baseline.stored import trials_by_case
 from pytest_llmops.compare import Policy, failures
-from pytest_llmops.compare.failures import is_miss
+from pytest_llmops.compare.cases import is_miss
 from pytest_llmops.github.inputs import FailOn
 from pytest_llmops.github.testing import JUnit, junit_id
 from pytest_llmops.records import Comparison, RunRecord, TestRecord
+from pytest_llmops.reports import pull_request
 from pytest_llmops.reports.pull_request import Conclusion, NeedsRecording
 
 CRASHES = {
@@ -60,19 +61,21 @@ def conclude(
     A case that failed in the baseline already (`stored`) is no regression. Where who opened the pull request could not
     have had a miss recorded, missing recordings are no failure; `command` begins what a maintainer runs.
     """
-    if exit_code not in (0, 1) or (run is None and exit_code):
-        crash = CRASHES.get(exit_code, f"pytest ended with {exit_code}")
-        return _counted(Verdict("error", fail_on != "never", crash), run, [])
     failing = [] if run is None else _failing(run)
     missed = {case for case, trials in failing if all(_missed(trial) for trial in trials)}
     other_failing = [(case, trials) for case, trials in failing if case not in missed]
     gate = _gate(run, junit, missed)
+    explained = bool(failing or gate or junit.others) or not exit_code
+    if exit_code not in (0, 1) or not explained:
+        crash = CRASHES.get(exit_code, f"pytest ended with {exit_code}, and nothing that it left says why")
+        return _counted(Verdict("error", fail_on != "never", crash), run, [case for case, _ in failing])
     needs = () if can_record or run is None else _needs_recording(failing, missed, junit, command)
     cases = [case for case, _ in failing]
     if needs and not (other_failing or gate or junit.others):
         why = f"{len(missed)} case{'s' * (len(missed) != 1)} need recording by a maintainer"
         return _counted(Verdict("needs-recording", False, why, needs_recording=needs), run, cases)
-    known = set() if stored is None else {case for case, _ in other_failing if _failed_before(case, stored)}
+    before = pull_request.failed_before(stored, run) if stored is not None and run is not None else ()
+    known = {case for case, _ in other_failing} & set(before)
     fresh = [case for case, _ in (other_failing if needs else failing) if case not in known]
     failed = [*(case for case, _ in failing if case not in missed or not needs), *junit.others]
     conclusion: Conclusion = "regression" if gate else "failure" if failed else "success"
@@ -113,13 +116,6 @@ def _gate(run: RunRecord | None, junit: JUnit, missed: set[str]) -> list[str]:
     names = junit.gate or [one.name for one in failures(comparison, Policy())]
     only_missed = bool(errored) and all(one.case in missed for one in errored)
     return [name for name in names if not (name == "errored-cases" and only_missed)]
-
-
-def _failed_before(case: str, stored: Baseline) -> bool:
-    before = stored.cases.get(case)
-    known = [value for value in before.samples.get("pass", ()) if value is not None] if before else []
-    threshold = 1.0 if before is None or before.threshold is None else before.threshold
-    return bool(known) and sum(value == 1 for value in known) < threshold * len(known) - 1e-9
 
 
 def _needs_recording(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from pytest_llmops.baseline.stored import trials_by_case
 from pytest_llmops.compare import Policy, fails
-from pytest_llmops.compare.failures import is_miss
+from pytest_llmops.compare.cases import is_miss
 from pytest_llmops.records import BrokenCase, CaseDelta, CaseFinding, Comparison, MetricComparison, TestRecord
 from pytest_llmops.reports.pull_request.view import View
 

@@ -1,0 +1,110 @@
+"""Inputs as the steps get them: every mistake is named as its author wrote it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+
+from pytest_llmops.errors import GitHubError, SettingsError
+from pytest_llmops.github import context, inputs, recordings
+from tests.conftest import REPOSITORY
+
+
+def test_the_defaults_of_the_action_are_those_of_the_engine() -> None:
+    document = yaml.safe_load((REPOSITORY / "action.yml").read_text(encoding="utf-8"))
+    given = {
+        inputs.PREFIX + name.upper().replace("-", "_"): str(entry["default"])
+        for name, entry in document["inputs"].items()
+        if name not in ("python", "github-token")
+    }
+    assert set(given) == {inputs.PREFIX + name.upper() for name in inputs.Inputs.__dataclass_fields__}
+    read = inputs.read(given)
+    assert read == inputs.Inputs(retention_days=0)
+    assert read.max_cost_usd == 1.0
+
+
+def test_values() -> None:
+    read = inputs.read(
+        {
+            "LLMOPS_PATHS": "tests 'a folder' $(touch pwned)",
+            "LLMOPS_PYTEST_ARGS": '-k "a or b"\n  -x',
+            "LLMOPS_SHARD": "2/4",
+            "LLMOPS_MAX_COST_USD": "none",
+            "LLMOPS_TRIALS": "auto",
+            "LLMOPS_ANNOTATE": "False",
+        }
+    )
+    assert read.paths == ("tests", "a folder", "$(touch", "pwned)")
+    assert read.pytest_args == ("-k", "a or b", "-x")
+    assert (read.shard, read.max_cost_usd, read.trials, read.annotate) == ((2, 4), None, "auto", False)
+    assert inputs.read({"LLMOPS_SHARD": "merge"}).shard == "merge"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("fail-on", "regresion", "input fail-on: 'regresion' is not one of: regression, failure, any, never. Did you"),
+        ("comment", "no", "input comment: 'no' is not one of: auto, always, on-change, never."),
+        ("shard", "5/4", "input shard: '5/4': shards are counted from 1 to 4; the job that puts all of them together"),
+        ("shard", "all", "input shard: 'all' is not of the form 1/4"),
+        ("max-cost-usd", "one", "input max-cost-usd: 'one' is no amount of USD, such as 1.00; none: no limit"),
+        ("max-cost-usd", "-1", "input max-cost-usd: '-1' is not an amount of at least 0"),
+        ("trials", "many", "input trials: 'many' is not a whole number, nor auto"),
+        ("annotate", "yes", "input annotate: 'yes' is neither true nor false"),
+        ("paths", "tests -p evil", "input paths: '-p' is an option; options belong in pytest-args"),
+        ("pytest-args", "-k 'a", 'input pytest-args: "-k \'a" cannot be split into words: No closing quotation'),
+        ("report-name", "a/b", "input report-name: 'a/b' is no name for an artifact"),
+        ("comment-id", "x --> <b>", "input comment-id: 'x --> <b>' is no name"),
+        ("retention-days", "999", "input retention-days: '999' is no number of days"),
+    ],
+)
+def test_mistakes(name: str, value: str, said: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        inputs.read({inputs.PREFIX + name.upper().replace("-", "_"): value})
+    assert str(refused.value).startswith(said)
+
+
+def test_outside_of_a_runner() -> None:
+    with pytest.raises(SettingsError, match="GITHUB_REPOSITORY is not set: this command is for the steps"):
+        context.read({})
+
+
+PACKS = {
+    "no JSON": b"{",
+    "a list": b"[]",
+    "another version": b'{"version": 2, "files": {}}',
+    "no files": b'{"version": 1}',
+    "a number": b'{"version": 1, "files": {"a.json": {"base": null, "content": 3}}}',
+    "nothing of a file": b'{"version": 1, "files": {"a.json": null}}',
+    "a way out": b'{"version": 1, "files": {"a/../../b.json": {"base": null, "content": "{}"}}}',
+    "an absolute path": b'{"version": 1, "files": {"/b.json": {"base": null, "content": "{}"}}}',
+    "a Windows path": b'{"version": 1, "files": {"..\\\\b.json": {"base": null, "content": "{}"}}}',
+    "a workflow": b'{"version": 1, "files": {".github/x.json": {"base": null, "content": "{}"}}}',
+    "no cassette's name": b'{"version": 1, "files": {"conftest.py": {"base": null, "content": "{}"}}}',
+}
+
+
+@pytest.mark.parametrize("name", PACKS)
+def test_packs_that_are_refused(name: str) -> None:
+    with pytest.raises(GitHubError, match=r"recordings\.json"):
+        recordings.load(PACKS[name])
+
+
+def test_a_pack_travels_and_what_is_removed_stays_removed(tmp_path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    text = {name: json.dumps({"schema": 1, "test": name, "interactions": []}, indent=2) + "\n" for name in "abc"}
+    for folder in (old, new):
+        (folder / "cassettes").mkdir(parents=True)
+        for name in "ab":
+            (folder / "cassettes" / f"{name}.json").write_text(text[name])
+        (folder / "package.json").write_text('{"scripts": {"test": "x"}}')
+    before = recordings.snapshot(old)
+    assert sorted(before) == ["cassettes/a.json", "cassettes/b.json"]
+    (old / "cassettes/a.json").unlink()
+    (old / "cassettes/c.json").write_text(text["c"])
+    pack = recordings.load(recordings.dump(recordings.pack(old, before)).encode())
+    assert recordings.apply(new, pack, recordings.snapshot(new)) == 2
+    assert recordings.snapshot(new) == recordings.snapshot(old)
+    assert recordings.apply(new, pack, recordings.snapshot(new)) == 0
