@@ -78,28 +78,41 @@ def test_everything_about_a_case_survives(tmp_path):
     assert made.cases["test_app.py::test_answers[a]"].samples["cost_usd"] == [None, 1.23457e-5]
 
 
-def test_size_of_a_usual_baseline(tmp_path):
-    """200 cases, 5 trials, 10 metrics: small enough to be reviewed and kept in git."""
+@pytest.mark.parametrize(("repeats", "kib"), [(0.5, 85), (0.0, 100)])
+def test_size_of_a_usual_baseline(tmp_path, repeats, kib):
+    """200 cases, 5 trials, 10 metrics, small enough to be reviewed and kept in git: about 80 KiB.
+
+    Scores have five levels; `repeats` is the share of cases in which a judge says the same of every trial.
+    """
     draw = random.Random(1)
-    scores = [f"judge_{i}" for i in range(5)]
-    tests = [
-        trial(
-            f"tests/test_support.py::test_answers[case-{case}]",
-            {name: draw.randint(0, 10) / 10 for name in scores}
-            | {
-                "pass": 1.0,
-                "latency_ms": round(draw.lognormvariate(7, 0.3), 1),
-                "cost_usd": draw.lognormvariate(-9, 0.3),
-            }
-            | {"input_tokens": float(draw.randint(50, 900)), "output_tokens": float(draw.randint(20, 400))},
-            number,
-            f"{draw.getrandbits(256):064x}",
-        )
-        for case in range(200)
-        for number in range(5)
+    tests = []
+    for case in range(200):
+        asked, same = float(draw.randint(50, 900)), draw.random() < repeats
+        levels = {f"judge_{i}": draw.randint(0, 4) / 4 for i in range(5)}
+        for number in range(5):
+            measured = dict(levels) if same else {name: draw.randint(0, 4) / 4 for name in levels}
+            measured |= {"pass": 1.0, "input_tokens": asked, "output_tokens": float(draw.randint(20, 400))}
+            measured["latency_ms"] = round(draw.lognormvariate(7, 0.3), 1)
+            measured["cost_usd"] = draw.lognormvariate(-9, 0.3)
+            name = f"tests/test_support.py::test_answers[case-{case}]"
+            tests.append(trial(name, measured, number, f"{draw.getrandbits(256):064x}"))
+    made = stored(run(tests))
+    baseline.save(tmp_path / "b.json", made)
+    size = (tmp_path / "b.json").stat().st_size / 1024
+    assert kib - 20 < size < kib, size
+    assert baseline.load(tmp_path / "b.json").cases == made.cases
+
+
+def test_a_number_alone_is_that_of_every_trial(tmp_path):
+    record = run_of({"pass": [[1, 1, 1], [1, 0, 1], [1, 1, 1]], "tone": [[0.5] * 3, [0.5] * 3, [0.5, 0.5, 0.25]]})
+    path = tmp_path / "b.json"
+    baseline.save(path, stored(record))
+    assert [line.partition(']",')[2].rstrip(",") for line in path.read_text().splitlines() if '"samples"' in line] == [
+        '"trials":3,"samples":{"pass":1,"tone":0.5}}',
+        '"samples":{"pass":[1,0,1],"tone":0.5}}',
+        '"samples":{"pass":1,"tone":[0.5,0.5,0.25]}}',
     ]
-    baseline.save(tmp_path / "b.json", stored(run(tests)))
-    assert 60 * 1024 < (tmp_path / "b.json").stat().st_size < 120 * 1024
+    assert baseline.load(path).cases == stored(record).cases
 
 
 # Merging
@@ -187,7 +200,10 @@ def test_cases_the_broken_case_guard_cannot_see():
         (lambda path: edit(path, "0.25", "9" * 400), "tone: expected a number, found '9999"),
         (lambda path: edit(path, "0.25", '"high"'), "tone: expected a number, found 'high'"),
         (lambda path: edit(path, "0.25", "true"), "tone: expected a number, found 'True'"),
-        (lambda path: edit(path, "[0.5,0.25]", "0.5"), "tone: expected a list of numbers"),
+        (lambda path: edit(path, "[0.5,0.25]", '{"a": 1}'), "tone: expected a number, found"),
+        (lambda path: edit(path, '"group":"doc"', '"trials":3'), "differ in their number of trials"),
+        (lambda path: edit(path, '"group":"doc"', '"trials":"2"'), "trials: expected a whole number .* found '2'"),
+        (lambda path: edit(path, '"group":"doc"', '"trials":9000000'), "trials: expected a whole number"),
         (lambda path: edit(path, "[0.5,0.25]", "[0.5]"), "differ in their number of trials"),
         (lambda path: edit(path, '"group":"doc"', '"group":3'), "group: expected a text, found 3"),
         (lambda path: edit(path, '"gate":["tone"]', '"gate":true'), "gate: expected a list of metrics or false"),
