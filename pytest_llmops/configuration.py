@@ -170,18 +170,22 @@ def _resolved(config: pytest.Config) -> Configuration:
 
 
 def _check_judges(chosen: str | None, project: ProjectSettings) -> None:
-    """A judge that cannot be is told before any test."""
-    if not (models := _judges(chosen, project)):
+    """A judge or an embedding that cannot be is told before any test."""
+    where = "--llm-judge" if chosen else "[tool.pytest-llmops.judge]"
+    models = [(where, one) for one in _judges(chosen, project)]
+    if project.embeddings is not None and not project.embeddings.model.startswith("model2vec:"):
+        models.append(("[tool.pytest-llmops.embeddings]", project.embeddings))
+    if not models:
         return
     from pytest_llmops.checks import judge_models
 
-    for one in models:
+    for where, one in models:
         try:
             provider, _ = judge_models.parse_model(one.model)
             if provider != "litellm":
                 judge_models.address(provider, one.base_url)
         except SettingsError as error:
-            raise SettingsError(f"{'--llm-judge' if chosen else '[tool.pytest-llmops.judge]'}: {error}") from None
+            raise SettingsError(f"{where}: {error}") from None
 
 
 def unable_judges(settings: Configuration) -> list[str]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from pytest_llmops.errors import JudgeError
+from pytest_llmops.measuring import Compared, Comparing
 from pytest_llmops.records import Measurement
-from pytest_llmops.scanning import Assessed, Assessing
 
 if TYPE_CHECKING:
     from pytest_llmops.baseline.drift import StoredAnswer
@@ -17,14 +17,11 @@ if TYPE_CHECKING:
     from pytest_llmops.checks.adapters import LibraryScore
     from pytest_llmops.checks.jury import Judging, Jury
     from pytest_llmops.checks.pairwise import Preference
-    from pytest_llmops.checks.score import Measured
-    from pytest_llmops.checks.similarity import Similarity
-    from pytest_llmops.checks.style import Style
     from pytest_llmops.checks.tone import HowItSounds, Tone
     from pytest_llmops.datasets import Case
 
 
-class Scored(Assessed):
+class Scored(Compared):
     """The part of a Result that is scored: each score becomes a measurement of its test."""
 
     _evaluation: Scoring
@@ -135,33 +132,8 @@ class Scored(Assessed):
         __tracebackhide__ = True
         return await asyncio.to_thread(self.deepeval, metric, **options)
 
-    @property
-    def style(self) -> Style:
-        """Length, readability, shouting and phrases of the text, offline (docs/metrics.md)."""
-        from pytest_llmops.checks.style import style
 
-        return style(self.text or "")
-
-    def metric(self, name: str, expected: Any = None) -> Measured:
-        """Measure by a metric that needs no model, 0..1, and record it (docs/metrics.md).
-
-        Args:
-            name: ``exact``, ``bleu``, ``rougeL``, ``similarity``, ``hit@3``, ``ndcg@10`` and the like.
-            expected: in place of the case's: a text, texts of which the best counts, a schema, or relevant ids.
-
-        Raises:
-            SettingsError: no such metric, or something that it needs is missing.
-        """
-        __tracebackhide__ = True
-        return self._evaluation.metric(self, name, expected)
-
-    def similarity(self, text: str) -> Similarity:
-        """How similar the text reads to another, 0..1; 0 where numbers, dates or negations differ. Recorded."""
-        __tracebackhide__ = True
-        return cast("Similarity", self.metric("similarity", text))
-
-
-class Scoring(Assessing):
+class Scoring(Comparing):
     """The part of an Evaluation that scores results and keeps what comes of it."""
 
     judge: Callable[[], Judging]
@@ -362,27 +334,6 @@ class Scoring(Assessing):
                 value=found.disagreement, source="builtin", direction="lower", definition=found.definition
             )
         return found
-
-    # -- metrics without a model ----------------------------------------------------------------------------------
-
-    def metric(self, result: Scored, name: str, expected: Any) -> Measured:
-        """`Result.metric`."""
-        __tracebackhide__ = True
-        from pytest_llmops.checks import metrics
-
-        case = self.case
-        given = metrics.Given(
-            text=result.text,
-            output=result.output,
-            expected=expected if expected is not None else (case.expected if case else None),
-            context=case.context if case else (),
-            metadata=(case.metadata or {}) if case and expected is None else {},
-        )
-        measured = metrics.measure(name, given)
-        self.measurements[name + result._suffix] = Measurement(
-            value=float(measured), reason=measured.reason, source="library", kind=metrics.kind_of(name)
-        )
-        return measured
 
     def measure(self, names: Sequence[str]) -> None:
         """Score the last result by `names` (the marker's ``measure``), those that the test did not score itself.

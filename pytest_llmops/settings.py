@@ -128,6 +128,7 @@ class ProjectSettings:
         guardrails: names of those that ``llm_guardrails`` scans with; none: all that need nothing but the text.
         languages: BCP 47 codes of what answers may be written in; none: ten common ones.
         language_detector: ``py3langid``, or ``lingua`` (an extra).
+        embeddings: what ``semantic_similarity`` embeds texts with: ``provider:model`` or ``model2vec:PATH``.
         moderation: a moderation endpoint, which the guardrail ``toxicity`` asks.
         toxicity: who looks for it: ``words``, ``judge``, ``moderation``; ``auto``: the endpoint where one is set, else
             the judge where one is named, else words.
@@ -149,6 +150,7 @@ class ProjectSettings:
     guardrails: tuple[str, ...] = ()
     language_detector: Literal["py3langid", "lingua"] = "py3langid"
     moderation: JudgeModel | None = None
+    embeddings: JudgeModel | None = None
     toxicity: Literal["auto", "words", "judge", "moderation"] = "auto"
     safety: SafetySettings = field(default_factory=SafetySettings)
 
@@ -178,6 +180,11 @@ def load_project(path: Path | None) -> ProjectSettings:
         if not folder.is_dir():
             raise SettingsError(f"{path} [tool.pytest-llmops] prompts: there is no folder {folder}.")
         project = replace(project, prompts=folder)
+    if project.embeddings is not None:
+        kind, _, place = project.embeddings.model.partition(":")
+        if kind == "model2vec" and (path.parent / place).is_dir():
+            local = replace(project.embeddings, model=f"{kind}:{path.parent / place}")
+            project = replace(project, embeddings=local)
     if project.judge == JudgeSettings():
         return project
     return replace(project, judge=replace(project.judge, calibration=path.parent / project.judge.calibration))
@@ -198,7 +205,7 @@ def _project(table: object, where: str) -> ProjectSettings:
             values[key] = _judge(value, inner)
         elif key == "safety":
             values[key] = _safety(value, inner)
-        elif key == "moderation":
+        elif key in ("moderation", "embeddings"):
             values[key] = _judge_model(_mapping(value, inner), inner)
         elif key in _WORDS:
             if value not in _WORDS[key]:

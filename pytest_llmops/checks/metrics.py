@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_llmops.checks.score import Measured
@@ -18,6 +19,8 @@ from pytest_llmops.registry import MetricKind
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
+
+    from pytest_llmops.checks.embeddings import Embedder
 
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _SENTENCE = re.compile(r"[^.!?。！？\n]+(?:[.!?。！？]+(?=\s|$)|[。！？]|\n|$|[.!?])(?:\s*\[[^\]\n]{1,60}\])*")
@@ -209,6 +212,8 @@ class Given:
     expected: Any = None
     context: Sequence[str] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    embedder: Callable[[], Embedder] | None = None
+    """Makes the one that the settings name, for ``semantic_similarity``."""
 
 
 def known(name: str) -> bool:
@@ -226,8 +231,8 @@ def measure(name: str, given: Given) -> Measured:
 
     Args:
         name: ``exact``, ``contains``, ``regex``, ``json_schema``, ``levenshtein``, ``bleu``, ``chrf``, ``rouge1``,
-            ``rouge2``, ``rougeL``, ``similarity``, ``hit@3``, ``recall@3``, ``mrr``, ``ndcg``, ``ndcg@10``,
-            ``citation_coverage``.
+            ``rouge2``, ``rougeL``, ``similarity``, ``semantic_similarity``, ``hit@3``, ``recall@3``, ``mrr``, ``ndcg``,
+            ``ndcg@10``, ``citation_coverage``.
         given: an expected list counts by its best member (texts), or is the relevant documents (retrieval).
 
     Raises:
@@ -262,6 +267,7 @@ _TEXT: Mapping[str, Callable[[str, str], Measured]] = {
     "rouge2": lambda text, expected: rouge(text, expected, "2"),
     "rougeL": rouge,
     "similarity": lambda text, expected: _similarity(text, expected),
+    "semantic_similarity": lambda text, expected: _similarity(text, expected),
 }
 _OTHERS = ("json_schema", "citation_coverage", "mrr", "ndcg")
 _RANKED = re.compile(r"(?P<name>hit|recall|ndcg)@(?P<k>[1-9]\d{0,3})|(?P<plain>mrr|ndcg)")
@@ -272,14 +278,18 @@ def _best(name: str, given: Given) -> Measured:
     options = [expected] if isinstance(expected, str) else expected
     if not isinstance(options, Sequence) or not options or not all(isinstance(one, str) for one in options):
         raise _missing(name, "an expected text (the case's, or expected=…), or a list of them")
-    text = _text(name, given)
-    return max((_TEXT[name](text, one) for one in options), key=float)
+    text, by = _text(name, given), _TEXT[name]
+    if name == "semantic_similarity":
+        if given.embedder is None:
+            raise _missing(name, "embeddings: [tool.pytest-llmops.embeddings] model = …, or embeddings=…")
+        by = partial(_similarity, embedder=given.embedder())
+    return max((by(text, one) for one in options), key=float)
 
 
-def _similarity(text: str, expected: str) -> Measured:
+def _similarity(text: str, expected: str, embedder: Embedder | None = None) -> Measured:
     from pytest_llmops.checks.similarity import similarity
 
-    return similarity(text, expected)
+    return similarity(text, expected, embedder)
 
 
 def _retrieval(name: str, k: int | None, given: Given) -> Measured:

@@ -1,4 +1,4 @@
-"""How alike two texts read, offline, with exact checks of what wording hides: numbers, dates, negation.
+"""How alike two texts read, or mean by embeddings, with exact checks of what wording hides: numbers, dates, negation.
 
 Every similarity of wording takes "you cannot" for "you can" and 90 days for 30, so a text that differs there is not
 similar, however alike it reads.
@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pytest_llmops.checks import similarity_words as words
+from pytest_llmops.checks.embeddings import Embedder, cosine
+from pytest_llmops.checks.question import short_hash
 from pytest_llmops.checks.score import Measured
 
 _ISO = re.compile(r"\b(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})\b")
@@ -31,11 +33,15 @@ class Similarity(Measured):
 
     Args:
         lexical: how alike the two read, whatever they say.
+        semantic: how alike their embeddings are, whatever they say; None where it was not asked for.
         conflicts: what they say differently.
+        definition: hash of the embeddings' model; None without.
     """
 
     lexical: float
+    semantic: float | None
     conflicts: tuple[str, ...]
+    definition: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +82,20 @@ class Facts:
     plain: frozenset[str]
 
 
-def similarity(text: str, other: str) -> Similarity:
+def similarity(text: str, other: str, embedder: Embedder | None = None) -> Similarity:
     """How similar `text` is to `other`, the text it should resemble.
 
     Numbers and dates of `other` must be in `text`; it may have more of them. Negations must be as many in both.
+
+    Args:
+        text: an answer.
+        other: what it should be like.
+        embedder: measures by meaning in place of wording.
+
+    Raises:
+        JudgeError: the embedder failed.
     """
+    __tracebackhide__ = True
     from rapidfuzz import fuzz, utils
 
     a, b = utils.default_process(text), utils.default_process(other)
@@ -88,13 +103,26 @@ def similarity(text: str, other: str) -> Similarity:
         max(fuzz.ratio(a, b), fuzz.token_sort_ratio(a, b)) / 100 if a or b else float(text.strip() == other.strip())
     )
     found = conflicts(text, other)
-    score = Similarity(0.0 if found else lexical, name="similarity", text=text, reason=_reason(lexical, found))
-    score.lexical, score.conflicts = lexical, tuple(found)
+    semantic = None if embedder is None else _semantic(text, other, embedder)
+    alike = lexical if semantic is None else semantic
+    how = f"reads {lexical:.0%} alike" + ("" if semantic is None else f" and means {semantic:.0%} alike")
+    score = Similarity(
+        0.0 if found else alike,
+        name="similarity" if embedder is None else "semantic_similarity",
+        text=text,
+        reason=how + (f", but {'; '.join(found)}" if found else ""),
+    )
+    score.lexical, score.semantic, score.conflicts = lexical, semantic, tuple(found)
+    score.definition = None if embedder is None else short_hash(["semantic_similarity", embedder.model], 6)
     return score
 
 
-def _reason(lexical: float, found: Sequence[str]) -> str:
-    return f"reads {lexical:.0%} alike" + (f", but {'; '.join(found)}" if found else "")
+def _semantic(text: str, other: str, embedder: Embedder) -> float:
+    """The cosine; below 0 is 0. An empty text means nothing, and endpoints refuse it."""
+    __tracebackhide__ = True
+    if not text.strip() or not other.strip():
+        return float(text.strip() == other.strip())
+    return max(0.0, cosine(embedder.embed(text), embedder.embed(other)))
 
 
 def conflicts(text: str, other: str) -> list[str]:

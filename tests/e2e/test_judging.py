@@ -382,3 +382,51 @@ def test_the_tone_has_a_judge_of_its_own_where_the_settings_say_so(settled, stan
     )
     assert settled.run(env=env).outcomes == {"passed": 1}
     assert len(standin.requests) == 2
+
+
+EMBEDDED = """
+    import pytest
+    from app import answer
+
+    @pytest.mark.llm_eval
+    def test_a(llm_eval):
+        result = llm_eval.run(answer, "GOOD day")
+        assert result.similarity("Echo: GOOD 5 days", embeddings=True) == 0.0
+
+    @pytest.mark.llm_eval(dataset="cases.jsonl", measure=["semantic_similarity"])
+    def test_b(llm_eval, llm_case):
+        llm_eval.run(answer, llm_case.input)
+
+    @pytest.mark.asyncio
+    @pytest.mark.llm_eval
+    async def test_by_a_function(llm_eval):
+        result = llm_eval.run(answer, "GOOD day")
+        assert (await result.asimilarity("It says: GOOD day", embeddings=lambda text: [len(text), 1])) > 0.9
+"""
+
+
+def test_similarity_of_meaning_lies_on_the_cassette_and_is_not_the_application_s_cost(judged, standin, env):
+    judged.file("pyproject.toml", '[tool.pytest-llmops.embeddings]\nmodel = "openai_compatible:embed-x"\n')
+    judged.file("cases.jsonl", '{"id": "a", "input": "GOOD day", "expected": ["Echo: GOOD day", "Bye."]}\n')
+    judged.file("test_it.py", EMBEDDED)
+    run = judged.run("--llm-json=run.json", env=env)
+    assert run.outcomes == {"passed": 3}, run.out
+    assert [request.path for request in standin.requests].count("/v1/embeddings") == 3  # one text, one request
+    test, named = run.record["tests"][0], run.record["tests"][1]
+    assert named["measurements"]["semantic_similarity"]["value"] == 1.0
+    measured = test["measurements"]
+    assert (measured["semantic_similarity"]["value"], measured["semantic_similarity"]["source"]) == (0.0, "library")
+    assert "the number 5 days is missing" in measured["semantic_similarity"]["reason"]
+    assert measured["semantic_similarity"]["definition"]
+    assert measured["output_tokens"]["value"] == 3
+    assert [call["role"] for call in test["calls"]] == ["app", "judge", "judge"]
+    sent = len(standin.requests)
+    assert judged.run("--llm-record=none", env=without_keys(env)).outcomes == {"passed": 3}
+    assert len(standin.requests) == sent
+
+
+def test_embeddings_that_cannot_be_are_told_before_any_test(judged, env):
+    judged.file("pyproject.toml", '[tool.pytest-llmops.embeddings]\nmodel = "opnai:embed-x"\n')
+    run = judged.run(env=env)
+    assert run.returncode == 4
+    run.match("*[[]tool.pytest-llmops.embeddings]: *unknown provider 'opnai'. Did you mean 'openai'*")
