@@ -215,26 +215,6 @@ class Evaluation(Scoring):
         else:
             self.guarded(name, result, triggered=False, stage=cast("MeasuredStage | None", stage))
 
-    def guarded(
-        self,
-        name: str,
-        result: Result,
-        *,
-        triggered: bool,
-        reason: str | None = None,
-        stage: MeasuredStage | None = None,
-    ) -> None:
-        """Record whether a guardrail fired, 1 or 0, and what it looked at."""
-        key = name + result._suffix
-        if key in self.measurements and self.measurements[key].source != "guardrail":
-            key = f"guardrail.{key}"  # a judge has scored something of that name
-        before = self.measurements.get(key)
-        if triggered or before is None:
-            looked = stage or (before.stage if before is not None else None)
-            self.measurements[key] = Measurement(
-                value=float(triggered), reason=reason or None, source="guardrail", kind="rate", stage=looked
-            )
-
     @contextlib.contextmanager
     def step(
         self,

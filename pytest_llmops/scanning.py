@@ -236,3 +236,31 @@ class Assessing:
             self.measurements.update(failed(guardrail, name, result._suffix, error))
             raise
         self.measurements.update(measured(outcome, name, result._suffix))
+
+    def guarded(
+        self,
+        name: str,
+        result: Assessed,
+        *,
+        triggered: bool,
+        reason: str | None = None,
+        stage: MeasuredStage | None = None,
+        definition: str | None = None,
+    ) -> None:
+        """Record whether a guardrail fired, 1 or 0, what it looked at, and by whose judgement."""
+        from pytest_llmops.checks.builtin_rubrics import BUILTIN
+
+        key = name + result._suffix
+        taken = key in self.measurements and self.measurements[key].source != "guardrail"
+        if taken or name in BUILTIN:  # a judge scores something of that name
+            key = f"guardrail.{key}"
+        before = self.measurements.get(key)
+        if triggered or before is None:
+            self.measurements[key] = Measurement(
+                value=float(triggered),
+                reason=reason or None,
+                source="guardrail",
+                kind="rate",
+                stage=stage or (before.stage if before is not None else None),
+                definition=definition or (before.definition if before is not None else None),
+            )

@@ -363,8 +363,13 @@ class _Run:
         names = {trigger.name for trigger in fired}
         for name in dict.fromkeys(name for looked in self.looked for name in looked.checked):
             stages = [looked.stage for looked in self.looked if name in looked.checked]
+            said = [looked.outcomes[name] for looked in self.looked if name in looked.outcomes]
             self.evaluation.guarded(
-                name, result, triggered=name in names, stage=stages[0] if len(stages) == 1 else "both"
+                name,
+                result,
+                triggered=name in names,
+                stage=stages[0] if len(stages) == 1 else "both",
+                definition=next((outcome.definition for outcome in said if outcome.definition), None),
             )
         for looked in self.looked:
             for outcome in looked.outcomes.values():

@@ -215,6 +215,11 @@ def test_guards_of_a_suite_and_of_a_prompt(judged, standin, env):
             assert result.output == "INVENTED" and result.blocked_at is None
             assert result.guardrail_triggered == "hallucination"
 
+        @pytest.mark.llm_eval(measure=["factual_accuracy"])
+        def test_beside_the_rubric_of_its_name():
+            suite = PromptTestSuite("support", app=lambda text: "INVENTED", guardrails=["factual_accuracy"])
+            assert suite.run("hi").blocked_at == "output"
+
         @pytest.mark.llm_eval
         def test_of_the_suite():
             suite = PromptTestSuite("support", app=str.upper, guardrails=["toxicity", "pii_detection"])
@@ -227,7 +232,7 @@ def test_guards_of_a_suite_and_of_a_prompt(judged, standin, env):
         """,
     )
     run = judged.run("--llm-json=r.json", env=env)
-    assert run.outcomes == {"passed": 4, "failed": 1}, run.out
+    assert run.outcomes == {"passed": 5, "failed": 1}, run.out
     run.match("*the rubric 'faithfulness' needs 'context'*")
     assert_no_traceback(run)
     sent = len(standin.requests)
@@ -237,7 +242,11 @@ def test_guards_of_a_suite_and_of_a_prompt(judged, standin, env):
     found = measured(again, "test_output")
     assert (found["inappropriate"]["value"], found["content_safety"]["value"]) == (0, 1)
     assert (found["safety.inappropriate#input"]["value"], found["safety.toxicity"]["value"]) == (0, 0.9)
+    assert found["content_safety"]["definition"] == found["safety.overall"]["definition"]
     assert measured(again, "test_async")["hallucination.score"]["value"] == 1
+    both = measured(again, "test_beside_the_rubric_of_its_name")
+    assert (both["guardrail.factual_accuracy"]["value"], both["factual_accuracy.score"]["value"]) == (1, 1)
+    assert both["factual_accuracy"]["source"] == "judge"
 
 
 TEXTS = """

@@ -11,6 +11,28 @@ from pytest_llmops.options import BY_NAME, SETTINGS, find_pyproject, resolve, un
 from pytest_llmops.settings import MetricSettings, Price, ProjectSettings, load_project
 
 
+def test_toxicity_moderation_and_detector(tmp_path):
+    file = tmp_path / "pyproject.toml"
+
+    def load(text):
+        file.write_text(f"[tool.pytest-llmops]\n{text}\n", encoding="utf-8")
+        return load_project(file)
+
+    project = load('toxicity = "words"\nlanguage_detector = "lingua"\nmoderation = {model = "openai:omni"}')
+    assert (project.toxicity, project.language_detector) == ("words", "lingua")
+    assert (project.moderation.model, project.moderation.base_url) == ("openai:omni", None)
+    assert (load("").toxicity, load("").moderation, load("").language_detector) == ("auto", None, "py3langid")
+    for text, message in (
+        ('toxicity = "word"', r"toxicity: 'word'\. Did you mean 'words'"),
+        ('language_detector = "langua"', "Did you mean 'lingua'"),
+        ('moderation = {modl = "x"}', r"\[tool.pytest-llmops.moderation\]: unknown key 'modl'"),
+        ('moderation = {model = "x", base_url = "host"}', "does not begin with http"),
+        ('moderation = "openai:omni"', "expected a table"),
+    ):
+        with pytest.raises(SettingsError, match=message):
+            load(text)
+
+
 def test_names_follow_from_one_word():
     setting = BY_NAME["update_baseline"]
     assert (setting.flag, setting.ini, setting.environment) == (
