@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
+from tests.conftest import REPOSITORY
 from tests.e2e.user import assert_no_traceback
 from tests.standin import Reply
 from tests.standin_judge import GullibleJudge, GullibleSafetyJudge, messages_of
@@ -373,3 +375,14 @@ def test_languages_that_only_a_judge_can_tell(judged, standin, env):
     assert run.outcomes == {"passed": 2}, run.out
     assert len(standin.requests) == 3
     assert judged.run("--llm-record=none", env=offline(env)).outcomes == {"passed": 2}
+
+
+def test_the_pages_example_runs(judged, env):
+    page = (REPOSITORY / "docs" / "guardrails.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(import pytest.*?)```", page, re.DOTALL)
+    judged.file("my_app.py", APP.replace("def ask", "def answer"))
+    judged.file("test_it.py", f"import my_app\n{example}")
+    judged.file("cases.jsonl", '{"input": "hello", "context": ["c"]}\n{"input": "VENOM", "context": ["c"]}\n')
+    run = judged.run(env=env)
+    assert run.outcomes == {"passed": 1, "failed": 1}, run.out
+    run.match("*AssertionError: toxicity 0.9: As it looks to me.*")
