@@ -130,20 +130,6 @@ def pair_key(item: pytest.Item) -> str:
     return f"{item.nodeid.partition('[')[0]}[{'-'.join([*parts, case.id if case else ''])}]"
 
 
-class Answers:
-    """The plugin that gathers what the arms answered, in the reporting process; `pairs` has it judged."""
-
-    def __init__(self) -> None:
-        self.given: dict[str, str] = {}
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep the last attempt's, and from everybody else: reports may be written to files."""
-        given = vars(report).pop("llmops_pair", None)
-        if given is not None:
-            self.given[report.nodeid] = given
-
-
 def assign_arm(
     user: str, arms: Sequence[str] = ("a", "b"), *, salt: str = "", weights: Sequence[float] | None = None
 ) -> str:

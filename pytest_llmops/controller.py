@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_llmops import ab, made_up
+from pytest_llmops import carrying, made_up
 from pytest_llmops.options import MARKER
 
 if TYPE_CHECKING:
@@ -36,9 +36,9 @@ class Controller:
         self._config = config
         self._configuration = settings
         self._items = items
-        self._answers = ab.Answers()
+        self._answers = carrying.Answers()
         config.pluginmanager.register(self._answers, "llmops-arms")
-        self._json: dict[str, str] = {}
+        self._records: dict[str, TestRecord] = {}
         self._prompt_texts: dict[str, str] = {}
         self._lost: dict[str, str] = {}
         self._locations: dict[str, tuple[str, int | None, str]] = {}
@@ -91,9 +91,9 @@ class Controller:
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep each test's record, the last attempt's; let ``--lf`` find a failed trial that its case tolerates."""
-        record = getattr(report, "llmops", None)
+        record = carrying.taken(report)
         if record is not None:
-            self._json[report.nodeid] = record
+            self._records[report.nodeid] = record
             self._prompt_texts.update(getattr(report, "llmops_prompts", {}))
             self._locations[report.nodeid] = report.location
         elif report.failed and str(report.when) == "???":  # xdist: its worker died in the middle of it
@@ -137,7 +137,7 @@ class Controller:
         return self._configuration is not None and self._configuration.baseline is not None
 
     def _conclude(self, session: pytest.Session, *, stopped: str | None) -> None:
-        if not self._json:
+        if not self._records:
             if self._compares:
                 why = f"the run was {stopped}" if stopped else "no LLM evaluation ran"
                 self._say(f"llmops: {why}; nothing was compared with the baseline.", yellow=True)
@@ -150,7 +150,7 @@ class Controller:
 
         self._configuration = settings = configuration(self._config)
         self.run = run = self._run_record(settings, judge_pairs=not stopped)
-        if settings.adaptive and not stopped and self._gate is not None and self._json:
+        if settings.adaptive and not stopped and self._gate is not None and self._records:
             self._gate.add_trials(run)
         self._fail_cases(run)
         for line in arms.render(run.ab):
@@ -160,7 +160,7 @@ class Controller:
         answers, unread = outputs.stored_answers(settings)
         if unread is not None:
             self._say(f"llmops: {unread}", yellow=True)
-        if self._gate is not None and self._json:
+        if self._gate is not None and self._records:
             if stopped:
                 self._say(f"llmops: the run was {stopped}; nothing was compared with the baseline.", yellow=True)
             else:
@@ -212,11 +212,11 @@ class Controller:
         from datetime import UTC, datetime
 
         from pytest_llmops.compare import compare_arms, cost_by_tag, fingerprint, summarize
-        from pytest_llmops.records import RunRecord, TestRecord
+        from pytest_llmops.records import RunRecord
 
-        tests = [TestRecord.model_validate_json(text) for text in self._json.values()]
+        tests = list(self._records.values())
         functions = {test.id.partition("[")[0] for test in tests}
-        lost = {i: why for i, why in self._lost.items() if i not in self._json and i.partition("[")[0] in functions}
+        lost = {i: why for i, why in self._lost.items() if i not in self._records and i.partition("[")[0] in functions}
         tests = sorted(tests + [_lost(nodeid, reason, self._stored) for nodeid, reason in lost.items()], key=_order)
         if judge_pairs and self._answers.given:
             self._judge_pairs(tests)

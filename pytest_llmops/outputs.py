@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_llmops import carrying
+
 if TYPE_CHECKING:
     from pytest_llmops.baseline import Baseline
     from pytest_llmops.baseline.answers import Answers
@@ -28,12 +30,11 @@ class JUnitProperties:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Before JUnit's own hook takes the report's properties."""
-        record = getattr(report, "llmops", None)
+        record = carrying.taken(report)
         if record is not None:
-            from pytest_llmops.records import TestRecord
             from pytest_llmops.reports import junit
 
-            report.user_properties += junit.properties(TestRecord.model_validate_json(record))
+            report.user_properties += junit.properties(record)
 
 
 def stored_answers(settings: Configuration) -> tuple[Answers, str | None]:

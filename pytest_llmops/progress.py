@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import time
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_llmops import carrying
 from pytest_llmops.cassettes.watcher import watch
 from pytest_llmops.options import MARKER
 from pytest_llmops.reports import progress
@@ -83,18 +83,17 @@ class Progress:
         self._standing.total = len(ids)
 
     def _count(self, report: pytest.TestReport) -> None:
-        record = getattr(report, "llmops", None)
+        record = carrying.taken(report)
         if record is None:
             if report.when == "teardown" and hasattr(report, "node"):  # xdist's count is of all tests
                 self._standing.tests += 1
             return
         self._standing.tests += 1
-        for call in json.loads(record).get("calls", ()):
-            if not call.get("replayed"):
+        for call in record.calls:
+            if not call.replayed:
                 self._standing.calls += 1
-                cost = call.get("cost_usd")
-                self._standing.cost_usd += cost or 0.0
-                self._standing.unpriced += cost is None
+                self._standing.cost_usd += call.cost_usd or 0.0
+                self._standing.unpriced += call.cost_usd is None
 
     # -- when pytest writes -----------------------------------------------------------------------------------------
 

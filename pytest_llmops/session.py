@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_llmops import ab, naming
+from pytest_llmops import ab, carrying, naming
 from pytest_llmops.cassettes import scope
 from pytest_llmops.cassettes.clients import Interception
 from pytest_llmops.cassettes.keys import IGNORED_FIELDS
-from pytest_llmops.cassettes.redaction import KEY_VARIABLES, Scrubber, mask
+from pytest_llmops.cassettes.redaction import KEY_VARIABLES, Scrubber
 from pytest_llmops.cassettes.storage import Interaction
 from pytest_llmops.cassettes.tape import LOOPBACK, Tape, TapeOptions
 from pytest_llmops.cassettes.watcher import watchers
@@ -29,7 +29,6 @@ from pytest_llmops.evaluation import Evaluation
 from pytest_llmops.extending import extend_guardrails
 from pytest_llmops.marker import MarkerSpec, Trial, parse
 from pytest_llmops.options import MARKER
-from pytest_llmops.records import to_json
 from pytest_llmops.registry import session_judge
 from pytest_llmops.running import Running, record_of_unstarted
 
@@ -48,6 +47,7 @@ class ItemSession:
     def __init__(self, config: pytest.Config, configuration: Configuration) -> None:
         self._config = config
         self._configuration = configuration
+        self._remote = hasattr(config, "workerinput")
         self._running: dict[str, Running] = {}
         self._before_rerun: dict[str, list[Interaction]] = {}
         self._judge: Judging | None = None
@@ -315,21 +315,19 @@ class ItemSession:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Note each phase's outcome; put the item's record on the last report, as JSON for xdist's sake."""
+        """Note each phase's outcome; put the item's record on the last report."""
         if call.excinfo is not None and isinstance(call.excinfo.value, LlmopsError):
             _end_at_the_caller(call.excinfo.value)
         report = yield
         running = self._running.get(item.nodeid)
         if running is None:
             if report.when == "setup" and item.get_closest_marker(MARKER) is not None and report.failed:
-                vars(report)["llmops"] = to_json(record_of_unstarted(item, report), exclude_defaults=True)
+                carrying.put(report, record_of_unstarted(item, report), remote=self._remote)
             return report
         running.note(report, call)
         if report.when == "teardown":
             record = running.record(item, self._options.scrub, store_text=self._configuration.store_text)
-            text = to_json(record, exclude_defaults=True)
-            # What was replayed was looked through when it was written; what came just now may hold anything.
-            vars(report)["llmops"] = mask(text) if record.cassette.live else text
+            carrying.put(report, record, remote=self._remote)
             if (arm := ab.arm_of(item)) is not None and arm.prefer:
                 from pytest_llmops import pairs
 
