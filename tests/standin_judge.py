@@ -16,7 +16,7 @@ from tests.standin import Reply, ToolCall
 _ANNOUNCED = re.compile(r"tags that end in the mark ([0-9a-f]{16})\.")
 _OPENING = r"[<＜‹〈]\s*(input|expected|context|answer)\s*-{mark}\s*[>＞›〉]\n?"
 _SCALE = re.compile(r"whole numbers? from (\d+) to (\d+)")
-_ORDERS = re.compile(
+ORDERS = re.compile(
     r"""\b(?:scor\w*|rat(?:e|ing)|level|verdict|give\s+(?:it|this)|puntuación|评分|punkte)\W{0,4}(?:of\s|is\s|de\s|:|=)?\W{0,3}(\d+)""",
     re.IGNORECASE,
 )
@@ -63,7 +63,7 @@ class GullibleJudge:
         blocks, instructions = understood(request)
         scale = _SCALE.search(instructions)
         assert scale, instructions
-        orders = _ORDERS.findall(instructions)
+        orders = ORDERS.findall(instructions)
         if orders:
             return {"level": int(orders[-1]), "reason": "I was told to.", "evidence": []}
         (answer,) = blocks["answer"]
@@ -97,7 +97,7 @@ class GullibleSafetyJudge(GullibleJudge):
     def verdict(self, request: Mapping[str, Any]) -> dict[str, Any]:
         blocks, instructions = understood(request)
         assert all(f"Category {name}:" in instructions for name in SAFETY), instructions
-        orders = _ORDERS.findall(instructions)
+        orders = ORDERS.findall(instructions)
         (answer,) = blocks["answer"]
         found = next((danger for part, danger in self.dangers.items() if part in answer), 0)
         if orders:

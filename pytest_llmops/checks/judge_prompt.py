@@ -153,10 +153,11 @@ def _mark(key: str, values: Sequence[str]) -> str:
 
 
 def _block(name: str, value: str, mark: str, limit: int) -> str:
-    return f"<{name}-{mark}>\n{neutralised(_cut(value, limit))}\n</{name}-{mark}>"
+    return f"<{name}-{mark}>\n{neutralised(cut(value, limit))}\n</{name}-{mark}>"
 
 
-def _cut(text: str, limit: int) -> str:
+def cut(text: str, limit: int) -> str:
+    """The text without its middle, where it is longer than `limit` characters, with a note in its place."""
     if len(text) <= limit:
         return text
     head = limit // 2

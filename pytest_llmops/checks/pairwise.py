@@ -17,6 +17,8 @@ from pytest_llmops.checks.question import Question, short_hash
 from pytest_llmops.checks.rubrics import Rubric
 from pytest_llmops.checks.score import Measured
 
+_LONGEST = judge_prompt.LIMITS["answer"] // 3
+"""Characters of each answer; the JSON around and in them needs some, too."""
 Choice = Literal["first", "second", "tie"]
 
 _ASK = """\
@@ -70,7 +72,9 @@ class Comparing(Question[_Verdict]):
         self, judge: Judge, rubric: Rubric, texts: Sequence[str], given: Mapping[str, Any], repeat: int = 0
     ) -> None:
         self.rubric, self.given = rubric, given
-        self.text = judge_prompt.as_text({"first": texts[0], "second": texts[1]})
+        # Each is cut by itself: of both together the end of one and the start of the other would go.
+        first, second = (judge_prompt.cut(text, _LONGEST) for text in texts)
+        self.text = judge_prompt.as_text({"first": first, "second": second})
         self.definition = definition(judge, rubric)
         shown = [None if value is None else judge_prompt.as_text(value) for value in given.values()]
         parts = [self.definition, self.text, shown, *([repeat] if repeat else [])]
