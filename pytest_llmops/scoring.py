@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pytest_llmops.errors import JudgeError
+from pytest_llmops.errors import JudgeError, SettingsError, did_you_mean
 from pytest_llmops.measuring import Compared, Comparing
 from pytest_llmops.records import Measurement
 
@@ -343,9 +343,8 @@ class Scoring(Comparing):
         """
         if not names or not self.results:
             return
-        from pytest_llmops.checks import metrics
+        from pytest_llmops.checks import guardrails, metrics
         from pytest_llmops.checks.builtin_rubrics import BUILTIN as RUBRICS
-        from pytest_llmops.checks.guardrails import known
 
         failed: JudgeError | None = None
         for name in names:
@@ -353,10 +352,15 @@ class Scoring(Comparing):
                 try:
                     if metrics.known(name):
                         self.results[-1].metric(name)
-                    elif name not in RUBRICS and known(name):
+                    elif name not in RUBRICS and guardrails.known(name):
                         self.scan(self.results[-1], name)
-                    else:
+                    elif name in RUBRICS or not name.isidentifier():  # a sentence, or a rubric's file
                         self.results[-1].judge(name)
+                    else:
+                        every = {*RUBRICS, *metrics.names(), *guardrails.names()}
+                        raise SettingsError(
+                            f"measure: no rubric, metric or guardrail is named {name!r}.{did_you_mean(name, every)}"
+                        )
                 except JudgeError as error:
                     failed = failed or error
         if failed is not None:

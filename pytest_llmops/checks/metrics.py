@@ -221,6 +221,11 @@ def known(name: str) -> bool:
     return name in _TEXT or name in _OTHERS or (_RANKED.fullmatch(name) is not None)
 
 
+def names() -> tuple[str, ...]:
+    """The metrics, without those that end in ``@k``."""
+    return (*_TEXT, *_OTHERS)
+
+
 def kind_of(name: str) -> MetricKind:
     """How it is compared: shares of yes as ``rate``, the rest as ``score``."""
     return "rate" if name.partition("@")[0] in ("exact", "contains", "regex", "json_schema", "hit") else "score"

@@ -149,6 +149,27 @@ def test_measured_by_the_marker(judged, standin, env):
     assert judged.run("--llm-record=none", env=offline(env)).outcomes == {"passed": 1}
 
 
+@pytest.mark.parametrize(
+    ("name", "close"), [("hallucinaton", "hallucination"), ("helpfull", "helpfulness"), ("blue", "bleu")]
+)
+def test_a_mistyped_measure_is_told_with_the_closest(judged, env, name, close):
+    judged.file(
+        "test_it.py",
+        f"""
+        import pytest
+        from app import ask
+
+        @pytest.mark.llm_eval(measure=["{name}"])
+        def test_it(llm_eval):
+            llm_eval.run(ask, "hi")
+        """,
+    )
+    run = judged.run(env=env)
+    assert run.outcomes == {"failed": 1}
+    run.match(f"*no rubric, metric or guardrail is named '{name}'. Did you mean '{close}'?*")
+    assert_no_traceback(run)
+
+
 def test_a_judge_that_fails_is_an_error_everywhere(judged, standin, env):
     standin.script(lambda request: "I cannot say." if request.get("model") == "gpt-judge" else None)
     judged.file(

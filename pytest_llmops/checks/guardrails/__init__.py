@@ -1,6 +1,6 @@
 """Guardrails: detectors, and what is asked of a judge. docs/guardrails.md says what each finds and misses."""
 
-from pytest_llmops.checks.guardrails.catalogue import BUILTIN, ENTRY_POINTS, JUDGED, OFFLINE, build, known
+from pytest_llmops.checks.guardrails.catalogue import BUILTIN, ENTRY_POINTS, JUDGED, OFFLINE, build, known, names
 from pytest_llmops.checks.guardrails.judged import OVERALL
 from pytest_llmops.checks.guardrails.outcome import (
     DETECTED,
@@ -29,4 +29,5 @@ __all__ = [
     "Stage",
     "build",
     "known",
+    "names",
 ]

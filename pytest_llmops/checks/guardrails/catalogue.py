@@ -53,6 +53,11 @@ def known(name: str) -> bool:
     return name in BUILTIN or name in _others()
 
 
+def names() -> set[str]:
+    """Of all guardrails that there are."""
+    return {*BUILTIN, *_others()}
+
+
 def build(name: str, **options: Any) -> Guardrail:
     """Make the guardrail of that name.
 
@@ -68,7 +73,7 @@ def build(name: str, **options: Any) -> Guardrail:
         make, fixed = BUILTIN[name]
         return _made(name, make, {"name": name, **fixed, **options})
     if name not in others:
-        raise SettingsError(f"no guardrail is named {name!r}.{did_you_mean(name, {*BUILTIN, *others})}")
+        raise SettingsError(f"no guardrail is named {name!r}.{did_you_mean(name, names())}")
     where, load = others[name]
     try:
         loaded = load()
