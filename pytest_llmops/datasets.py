@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pytest_llmops import threats
+from pytest_llmops import threats, yaml_files
 from pytest_llmops.errors import DatasetError, SettingsError, did_you_mean
 
 FIELDS = ("id", "input", "expected", "context", "metadata", "tags", "group", "turns")
@@ -189,9 +189,7 @@ def _elements(text: str) -> Iterator[tuple[int, object]]:
 def _read_yaml(path: Path, text: str) -> Iterator[Row]:
     import yaml
 
-    loader = _yaml_loader()(text)
-    try:
-        node = loader.get_single_node()
+    with yaml_files.opened(text, path, DatasetError) as (loader, node):
         cases = node
         if isinstance(node, yaml.MappingNode):
             cases = next((value for key, value in node.value if key.value == "cases"), node)
@@ -200,37 +198,6 @@ def _read_yaml(path: Path, text: str) -> Iterator[Row]:
                 yield number, item.start_mark.line + 1, _as_json(loader.construct_object(item, deep=True), path, item)
         elif node is not None:
             _require_list(loader.construct_object(node, deep=True), path)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else 1
-        raise DatasetError(f"{path}:{line}: broken YAML: {error.problem or error.context}.") from None
-    except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        raise DatasetError(f"{path}:{line}: broken YAML: {error.reason}.") from None
-    except RecursionError:
-        raise DatasetError(f"{path}:1: YAML that is nested too deeply.") from None
-    finally:
-        loader.dispose()
-
-
-def _yaml_loader() -> Any:
-    """A safe loader that knows JSON's types only: ``expected: no`` and ``007`` stay the texts they look like."""
-    import yaml
-
-    base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-    class JsonTypesLoader(base):  # type: ignore[misc]
-        yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  # PyYAML reads it from the class
-
-    for name, pattern, first in (
-        ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
-        ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
-        ("int", r"-?(?:0|[1-9][0-9]*)", list("-0123456789")),
-        ("float", r"-?(?:0|[1-9][0-9]*)\.[0-9]+(?:[eE][-+]?[0-9]+)?", list("-0123456789")),
-        ("merge", r"<<", ["<"]),
-    ):
-        JsonTypesLoader.add_implicit_resolver(f"tag:yaml.org,2002:{name}", re.compile(rf"(?:{pattern})\Z"), first)
-    return JsonTypesLoader
 
 
 def _as_json(value: object, path: Path, node: Any) -> object:

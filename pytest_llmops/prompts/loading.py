@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
+from pytest_llmops import yaml_files
 from pytest_llmops.errors import PromptError, did_you_mean
 from pytest_llmops.prompts import templates
 from pytest_llmops.prompts.model import GuardrailAction, GuardrailSpec, Prompt
@@ -46,9 +47,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise PromptError(f"{path}: cannot be read: {error}") from None
-    loader = _loader()(text)
-    try:
-        node = loader.get_single_node()
+    with yaml_files.opened(text, path, PromptError, numbers=False) as (loader, node):
         for key in ("prompt_registry", "prompts"):
             if isinstance(node, yaml.MappingNode):
                 node = next((value for name, value in node.value if name.value == key), node)
@@ -59,35 +58,6 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 raise PromptError(f"{path}:{line}: expected a prompt, or prompts: with a list of them.")
             _refuse_twice(row, path)
             yield row.start_mark.line + 1, loader.construct_object(row, deep=True)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        raise PromptError(
-            f"{path}:{mark.line + 1 if mark else 1}: broken YAML: {error.problem or error.context}."
-        ) from None
-    except yaml.reader.ReaderError as error:
-        raise PromptError(f"{path}: broken YAML: {error.reason}.") from None
-    except RecursionError:
-        raise PromptError(f"{path}: YAML that is nested too deeply.") from None
-    finally:
-        loader.dispose()
-
-
-def _loader() -> Any:
-    """A safe loader that leaves numbers as they are written: version 2.10 is not 2.1."""
-    import yaml
-
-    base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-    class AsWrittenLoader(base):  # type: ignore[misc]
-        yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  # PyYAML reads it from the class
-
-    for name, pattern, first in (
-        ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
-        ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
-        ("merge", r"<<", ["<"]),
-    ):
-        AsWrittenLoader.add_implicit_resolver(f"tag:yaml.org,2002:{name}", re.compile(rf"(?:{pattern})\Z"), first)
-    return AsWrittenLoader
 
 
 def _refuse_twice(row: Any, path: Path) -> None:

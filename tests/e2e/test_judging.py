@@ -106,6 +106,31 @@ def test_a_judge_is_calibrated_and_only_then_gates(judged, env):
     damaged.no_match("*INTERNALERROR*")
 
 
+@pytest.mark.parametrize(
+    ("counts", "values"),
+    [
+        # Cohen's kappa of [[20, 5], [10, 15]] is .4
+        ((20, 5, 10, 15), {"kappa": 0.4, "tpr": [0.8], "tnr": [0.6], "j": 0.4}),
+        # Wilson's interval of 9 of 10
+        ((9, 1, 0, 5), {"tpr": [0.9, 0.59585, 0.98212]}),
+        # A drop of .05 shows as .0375
+        ((18, 2, 3, 17), {"tpr": [0.9], "tnr": [0.85], "j": 0.0375 / 0.05}),
+    ],
+)
+def test_a_sheet_of_ones_own_gives_the_reference_values(judged, counts, values):
+    rows = ["1,good", "0,good", "1,bad", "0,bad"]
+    lines = [row for row, count in zip(rows, counts, strict=True) for _ in range(count)]
+    judged.file("labels.csv", "\n".join(["judge,label", *lines]) + "\n")
+    run = judged.command("judge", "calibrate", "labels.csv", "--json")
+    assert run.returncode == 0, run.out
+    (found,) = json.loads(run.out)["calibrations"]
+    for name, value in values.items():
+        got = found[name][: len(value)] if isinstance(value, list) else found[name]
+        assert got == pytest.approx(value, abs=5e-6)
+    told = judged.command("judge", "calibrate", "labels.csv")
+    assert ("warning: J = 0.40 is below 0.6" in told.out) == (values.get("j") == 0.4)
+
+
 def test_a_sheet_without_labels_is_one_clear_message(judged):
     judged.file("labels.csv", "judge,label\n1,\n")
     run = judged.command("judge", "calibrate", "labels.csv")
