@@ -6,6 +6,7 @@ import json
 
 from tests.e2e.user import speaking_to, write_app
 from tests.standin import Reply
+from tests.wire.exchanges import aws_event
 
 
 def azure_refuses(request):
@@ -137,3 +138,42 @@ def test_marked_measurements_by_guardrails(project, standin):
     assert (measured["pii_leak"]["value"], measured["toxicity"]["value"]) == (1, 0)
     assert (measured["pii_leak"]["source"], measured["pii_leak"]["direction"]) == ("guardrail", "lower")
     assert "ana@" not in measured["pii_leak"]["reason"]
+
+
+def test_a_stream_of_bedrock_shows_its_guardrail(project, standin):
+    """Binary frames: what the guardrail found comes after the text, in an event of its own."""
+    trace = {
+        "inputAssessment": {"g1": {"topicPolicy": {"topics": [{"name": "Investments", "action": "BLOCKED"}]}}},
+    }
+    body = (
+        aws_event("messageStart", {"role": "assistant"})
+        + aws_event("contentBlockDelta", {"delta": {"text": "I cannot say."}, "contentBlockIndex": 0})
+        + aws_event("messageStop", {"stopReason": "guardrail_intervened"})
+        + aws_event("metadata", {"usage": {"inputTokens": 3, "outputTokens": 4}, "trace": {"guardrail": trace}})
+    )
+    standin.script(Reply(body=body, headers={"content-type": "application/vnd.amazon.eventstream"}))
+    project.file(
+        "test_it.py",
+        """
+        import json, os, urllib.request
+        import pytest
+
+        def ask(question):
+            body = json.dumps({"messages": [{"role": "user", "content": [{"text": question}]}]}).encode()
+            url = os.environ["LLM_BASE"] + "/model/amazon.nova-lite-v1:0/converse-stream"
+            request = urllib.request.Request(url, body, {"content-type": "application/json"})
+            with urllib.request.urlopen(request, timeout=20) as response:
+                response.read()
+
+        @pytest.mark.llm_eval
+        def test_it(llm_eval):
+            result = llm_eval.run(ask, "which shares should I buy?")
+            assert (result.guardrail_triggered, result.blocked_at) == ("topic_policy", "input")
+            assert result.guardrails_triggered[0].categories == ("Investments",)
+            assert result.text == "I cannot say." and result.calls[0].streamed
+        """,
+    )
+    for mode in ("once", "none"):
+        run = project.run(f"--llm-record={mode}", env=speaking_to(standin))
+        assert run.outcomes == {"passed": 1}, run.out
+    assert len(standin.requests) == 1
