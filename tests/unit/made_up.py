@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+import random
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -76,3 +78,51 @@ def stored(record: RunRecord, path: str | None = "baseline.json") -> Baseline:
     made = baseline.update(None, record)
     made.path = path
     return made
+
+
+def at_most(rate: float, builds: int) -> int:
+    """The largest count that a true rate would exceed once in a thousand times."""
+    total, count = 0.0, -1
+    while total < 0.999:
+        count += 1
+        total += math.comb(builds, count) * rate**count * (1 - rate) ** (builds - count)
+    return count
+
+
+class Suite:
+    """Cases as suites have them: most nearly always pass, some are flaky, few mostly fail; scores on five levels."""
+
+    def __init__(self, draw: random.Random, cases: int) -> None:
+        self.pass_rates = [
+            0.98 if share < 0.7 else draw.uniform(0.5, 0.9) if share < 0.9 else draw.uniform(0.05, 0.3)
+            for share in (draw.random() for _ in range(cases))
+        ]
+        self.levels = [draw.betavariate(6, 2) for _ in range(cases)]
+
+    def build(
+        self,
+        draw: random.Random,
+        trials: int,
+        *,
+        scores: int = 0,
+        drop: float = 0.0,
+        broken: Collection[int] = (),
+        reruns: Collection[int] = (),
+        fresh: int = 0,
+    ) -> RunRecord:
+        """A build; `reruns` of suspects, or `fresh` trials of every case (``--llm-confirm``), beyond its own trials."""
+        tests = []
+        for index, (rate, level) in enumerate(zip(self.pass_rates, self.levels, strict=True)):
+            for number in range(trials + fresh + (5 if index in reruns else 0)):
+                passed = float(index not in broken and draw.random() < max(0.0, rate - drop))
+                measured = {"pass": Measurement(value=passed, source="builtin", kind="pass")}
+                for score in range(scores):
+                    value = sum(draw.random() < max(0.0, level - drop) for _ in range(4)) / 4
+                    measured[f"score{score}"] = Measurement(value=value, source="judge")
+                case = f"test_app.py::test_answers[c{index}]"
+                more = number >= trials
+                confirms = more and fresh > 0
+                tests.append(
+                    TestRecord(id=case, case=case, trial=number, rerun=more, confirms=confirms, measurements=measured)
+                )
+        return RunRecord(created=NOW, tests=tests)
