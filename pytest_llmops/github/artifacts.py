@@ -57,7 +57,9 @@ def own_runs(client: rest.Client, context: Context, *, branch: str, event: str, 
             yield Run.of(entry)
 
 
-def read(client: rest.Client, context: Context, run: int, artifact: str, *names: str) -> dict[str, bytes] | None:
+def read(
+    client: rest.Client, context: Context, run: int, artifact: str, *names: str, limit: int = rest.LARGEST_MEMBER
+) -> dict[str, bytes] | None:
     """Named files of a run's artifact, in memory; None where the run has no such artifact (any more)."""
     path = f"/repos/{context.repository}/actions/runs/{run}/artifacts"
     found = [
@@ -68,13 +70,15 @@ def read(client: rest.Client, context: Context, run: int, artifact: str, *names:
     if not found:
         return None
     newest = max(found, key=lambda entry: int(entry["id"]))  # of several attempts the last one's
-    return members(client, context, int(newest["id"]), *names)
+    return members(client, context, int(newest["id"]), *names, limit=limit)
 
 
-def members(client: rest.Client, context: Context, artifact: int, *names: str) -> dict[str, bytes]:
+def members(
+    client: rest.Client, context: Context, artifact: int, *names: str, limit: int = rest.LARGEST_MEMBER
+) -> dict[str, bytes]:
     """Named files of an artifact, in memory; those it lacks are left out."""
     archive = client.download(f"/repos/{context.repository}/actions/artifacts/{artifact}/zip")
-    read = {name: rest.member(archive, name) for name in names}
+    read = {name: rest.member(archive, name, limit=limit) for name in names}
     return {name: content for name, content in read.items() if content is not None}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import shlex
 import tempfile
 from pathlib import Path
 
@@ -21,6 +22,9 @@ from pytest_llmops.records import RunRecord
 from pytest_llmops.reports import pull_request
 from pytest_llmops.reports.pull_request import BaselineSource, View
 from pytest_llmops.settings import ProjectSettings
+
+FILES = (handing.VIEW, baselines.RECORD)
+FOREIGN = "Measured by a run of the fork's own code: its numbers are as trustworthy as that."
 
 
 def directory(state: State, here: Context) -> str:
@@ -54,7 +58,7 @@ def report(folder: Path, state: State, here: Context, client: rest.Client, proje
         stored=stored,
         fail_on=state.inputs.fail_on,
         can_record=state.can_record,
-        command=_command(state, here),
+        command=command(here.pull_request.number if here.pull_request else None, directory(state, here)),
     )
     if state.problem is not None:
         found = dataclasses.replace(found, why=state.problem)
@@ -92,10 +96,10 @@ def _stored(state: State) -> baseline.Baseline | None:
         return None
 
 
-def _command(state: State, here: Context) -> str:
-    """How a maintainer records what a pull request needs."""
-    words = [f"gh pr checkout {here.pull_request.number}"] if here.pull_request else []
-    words += [f"cd {inside}"] if (inside := directory(state, here)) else []
+def command(number: int | None, inside: str) -> str:
+    """How a maintainer records what a pull request needs: the beginning of the command."""
+    words = [f"gh pr checkout {number}"] if number is not None else []
+    words += [f"cd {shlex.quote(inside)}"] if inside else []
     return " && ".join([*words, "pytest"])
 
 
@@ -236,7 +240,7 @@ def comment_on_finished(given: Inputs, here: Context, client: rest.Client) -> No
         if number is None:
             runner.notice("No open pull request has this commit as its newest one any more.", title="pytest-llmops")
             return
-        read = artifacts.read(client, here, finished.id, given.report_name, handing.VIEW, baselines.RECORD)
+        read = artifacts.read(client, here, finished.id, given.report_name, *FILES, limit=handing.LARGEST_VIEW)
         if not read or handing.VIEW not in read:
             runner.notice(f"The run left no artifact {given.report_name} to comment on.", title="pytest-llmops")
             return
@@ -265,9 +269,18 @@ def trusted(read: dict[str, bytes], given: Inputs, here: Context, number: int, c
         changed = tuple(str(file["filename"]) for file in client.pages(path, needs="pull-requests: read"))
     except LlmopsError:
         changed = ()
+    begins = command(number, view.directory)
+    # What a maintainer is told to run is never the artifact's word.
+    needs = [
+        dataclasses.replace(one, command=verdict.recording(begins, one.test), changed=verdict.what_changed(one.changed))
+        for one in view.needs_recording
+    ]
+    foreign = here.finished.head_repository != here.repository
     return dataclasses.replace(
         view,
         run=run,
+        needs_recording=tuple(needs),
+        notes=(*view.notes, FOREIGN) if foreign else view.notes,
         baseline=source,
         title=title(given),
         comment_id=given.comment_id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -130,15 +131,20 @@ def _needs_recording(
             said = junit.messages.get(junit_id(first.id)) or first.error or ""
             found[test] = NeedsRecording(
                 test,
-                changed=_what_changed(said),
-                command=f"{command} {test} --llm-record=refresh",
+                changed=what_changed(said),
+                command=recording(command, test),
                 prompt=first.prompt or next(iter(first.prompts), None),
             )
     return tuple(found.values())
 
 
-def _what_changed(said: str) -> str:
-    """The miss without its command, which is another here."""
+def recording(command: str, test: str) -> str:
+    """What a maintainer pastes into a shell; a test's name is a stranger's text there."""
+    return f"{command} {shlex.quote(''.join(c if c.isprintable() else '?' for c in test))} --llm-record=refresh"
+
+
+def what_changed(said: str) -> str:
+    """A miss without its command, which is another here."""
     lines = [line for line in said.splitlines() if not line.lstrip().startswith("re-record:")]
     return "\n".join(line for line in lines[:LISTED] if line.strip())
 

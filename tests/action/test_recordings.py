@@ -6,8 +6,11 @@ import json
 import subprocess
 import sys
 
+from pytest_llmops.github import comparing
+from pytest_llmops.records import CassetteUse
 from tests.action.conftest import SHA, Shop
 from tests.action.hub import APP, OWN, REPOSITORY
+from tests.action.test_verdict import record, run_of
 from tests.conftest import REPOSITORY as ROOT
 
 
@@ -57,6 +60,29 @@ def test_a_rerun_of_a_live_run_replays_it(shop: Shop) -> None:
     again = shop.pull_request(run=shop.runs, attempt=2, inputs={"mode": "live"})
     assert again.outputs["conclusion"] == live.outputs["conclusion"] == "success", again.log
     assert len(shop.provider.requests) == asked
+
+
+def test_a_rerun_replays_the_trials_that_the_former_attempt_added(shop: Shop) -> None:
+    shop.push()
+    shop.file("prompt.txt", "In short: ")
+    auto = {"trials": "auto"}
+    red = shop.pull_request(inputs=auto)
+    asked = len(shop.provider.requests)
+    assert asked == 12 + 60, red.log
+    shop.forget_recordings()
+    again = shop.pull_request(run=shop.runs, attempt=2, inputs=auto)
+    assert again.outputs["conclusion"] == red.outputs["conclusion"] == "regression", again.log
+    assert len(shop.provider.requests) == asked
+
+
+def test_a_rerun_takes_over_the_fresh_trials_of_the_former_attempt() -> None:
+    former = run_of(*(record(f"c{n}") for n in range(12)))
+    former.tests += [record("c0", "failed", trial=n, rerun=True) for n in range(5)]
+    now = run_of(*(record(f"c{n}") for n in range(12)))
+    assert comparing.with_former_reruns(now, former)
+    assert sum(test.rerun for test in now.tests) == 5
+    asked = run_of(*(record(f"c{n}", cassette=CassetteUse(live=1)) for n in range(12)))
+    assert not comparing.with_former_reruns(asked, former)
 
 
 def test_what_was_committed_meanwhile_is_kept(shop: Shop) -> None:
