@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
+from pytest_llmops.checks import iberian
 from pytest_llmops.errors import SettingsError, did_you_mean
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ _SCRIPTS: dict[str, frozenset[str]] = {
     "KATAKANA": frozenset({"ja"}),
     "CJK": frozenset({"zh", "ja"}),
 }
+_IBERIAN = frozenset({"pt", "es"})
 _EAST_ASIAN = frozenset({"CJK", "HIRAGANA", "KATAKANA", "HANGUL"})
 _CJK_WEIGHT = 3
 """Letters that one character of these scripts stands for, where a text mixes them with Latin names and commands."""
@@ -109,6 +111,8 @@ def _found(text: str, possible: tuple[str, ...], detector: Detector) -> Language
         code, confidence = language_lingua.classify(plain, possible)
     else:
         code, confidence = _model(possible).classify(plain)
+    if code in _IBERIAN and _IBERIAN.issubset(possible):
+        code = iberian.sooner(plain, str(code))
     return LanguageResult(str(code), "model", float(confidence))
 
 

@@ -115,3 +115,20 @@ def test_other_users_of_the_model_keep_their_languages():
 
     detect("one two three four five", ("en", "pt"))
     assert py3langid.classify("Ik weet niet waar de sleutels van het huis liggen")[0] == "nl"
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("Reiniciar el servidor nginx ahora", "es"),
+        ("Reiniciar o servidor nginx agora", "pt"),
+        ("Argumento inválido en la línea 12", "es"),
+        ("Argumento inválido na linha 12", "pt"),
+        ("No se encontró el fichero config.yaml", "es"),
+        ("Esta opción requiere un commit", "es"),
+        ("Esta opção requer um commit", "pt"),
+    ],
+)
+def test_portuguese_and_spanish_are_told_by_what_only_one_of_them_writes(text, code):
+    assert detect(text).code == code
+    assert detect(text, ("pt", "en", "es")).code == code
