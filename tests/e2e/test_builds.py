@@ -6,13 +6,15 @@ import json
 import random
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pytest_llmops import baseline
 from pytest_llmops.cli import main
 from pytest_llmops.records import RunRecord
-from tests.unit.made_up import Suite, at_most
+from tests.unit.made_up import Suite, at_most, measurement, trial
+from tests.unit.made_up import run as made_up_run
 
 CLEAN, DROPS, BREAKS = 200, 100, 100
 
@@ -71,21 +73,30 @@ def test_one_broken_case_of_fifty_is_found_nine_times_in_ten(compared):
     assert wrong <= at_most(0.02, BREAKS)
 
 
-TEST = """
-    import os, random
-    import pytest
+DRAWN = """
+import random
 
-    SUITE = random.Random(os.environ["SUITE"])
-    DROP = float(os.environ["DROP"])
-    LEVELS = [(SUITE.betavariate(6, 2), SUITE.betavariate(6, 2)) for _ in range(40)]
+def drawn(suite, build, drop, case, name):
+    levels = random.Random(f"{suite} {case}")
+    draw = random.Random(f"{suite} {build} {name}")
+    scores = {
+        metric: sum(draw.random() < max(0.0, levels.betavariate(6, 2) - drop) for _ in range(4)) / 4
+        for metric in ("tone", "truth")
+    }
+    return scores, draw.random() < 0.97 - drop
+"""
+TEST = """
+    import os
+    import pytest
+    from drawn import drawn
 
     @pytest.mark.llm_eval(trials=2, threshold=None)
     @pytest.mark.parametrize("case", range(40))
     def test_it(llm_eval, case, request):
-        draw = random.Random(os.environ["BUILD"] + request.node.name)
-        for name, level in zip(("tone", "truth"), LEVELS[case]):
-            llm_eval.record(name, sum(draw.random() < max(0.0, level - DROP) for _ in range(4)) / 4)
-        assert draw.random() < 0.97 - DROP
+        scores, passed = drawn(os.environ["SUITE"], "now", float(os.environ["DROP"]), case, request.node.name)
+        for name, value in scores.items():
+            llm_eval.record(name, value)
+        assert passed
 """
 SETTINGS = "".join(f"[tool.pytest-llmops.metrics.{name}]\ngate = true\n" for name in ("tone", "truth"))
 BUILDS = 10
@@ -96,17 +107,31 @@ BUILDS = 10
 )
 def test_builds_through_pytest(project, monkeypatch, drop, fewest, most):
     monkeypatch.chdir(project.path)  # compare reads the settings of the project it is in
+    project.file("conftest.py", "")
+    project.file("drawn.py", DRAWN)
     project.file("test_it.py", TEST)
     project.file("pyproject.toml", SETTINGS)
     red = 0
-    for build in range(BUILDS):
-        env = {"SUITE": str(build), "DROP": "0", "BUILD": "before"}
-        made = project.run("--llm-baseline=base.json", "--llm-update-baseline", "-q", env=env)
-        assert made.returncode == 0, made.out
-        env |= {"DROP": str(drop), "BUILD": "now"}
+    for suite in range(BUILDS):
+        baseline.save(Path("base.json"), baseline.update(None, before(suite)))
+        env = {"SUITE": str(suite), "DROP": str(drop)}
         run = project.run("--llm-baseline=base.json", "--llm-json=run.json", "-q", env=env)
-        assert len(run.record["comparison"]["metrics"]) == 3
+        assert [row["cases"] for row in run.record["comparison"]["metrics"]] == [40] * 3
         assert run.returncode == ("FAILED llm-baseline::" in run.out), run.out
         red += run.returncode
         assert main(["compare", "base.json", "run.json"]) == run.returncode
     assert fewest <= red <= most
+
+
+def before(suite: int) -> RunRecord:
+    """What a run of the same tests would have measured before."""
+    scope: dict[str, Any] = {}
+    exec(DRAWN, scope)
+    tests = []
+    for case in range(40):
+        for number in range(2):
+            name = f"test_it[{case}-trial{number}]"
+            scores, passed = scope["drawn"](suite, "before", 0.0, case, name)
+            measured = {metric: measurement(metric, value, source="recorded") for metric, value in scores.items()}
+            tests.append(trial(f"test_it.py::test_it[{case}]", measured | {"pass": float(passed)}, number))
+    return made_up_run(tests)
