@@ -330,5 +330,12 @@ def test_the_example_runs_offline(project):
     folder = project.path / "support_pt"
     shutil.copytree(REPOSITORY / "examples" / "support_pt", folder)
     project.path = folder
-    run = project.run(env={"CI": "true", "HTTPS_PROXY": "http://127.0.0.1:9"})
-    assert run.outcomes == {"passed": 3}, run.out
+    run = project.run("--llm-json=run.json", env={"CI": "true", "HTTPS_PROXY": "http://127.0.0.1:9"})
+    assert run.outcomes == {"passed": 13}, run.out
+    languages = ("test_support.py::test_support", "test_other_languages[en]", "test_other_languages[es]")
+    for name in languages:
+        (test,) = (test for test in run.record["tests"] if test["id"].endswith(name))
+        assert test["calls"]
+        assert all(call["replayed"] for call in test["calls"])
+    assert "123.456.789-00" not in (project.path / "run.json").read_text(encoding="utf-8")
+    run.match("safety: 12 tests: 12 blocked at input", "threats: LLM01 6 of 6 passed, LLM02 3 of 3 passed; no tests: *")
