@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pytest_llmops.ab import assign_arm
     from pytest_llmops.checks import Judge, Jury, Rubric, Score
+    from pytest_llmops.checks.adapters.deepeval import deepeval_model
     from pytest_llmops.checks.tone import EvaluationMetrics
     from pytest_llmops.suite import PromptTestSuite
 
-__all__ = ["EvaluationMetrics", "Judge", "Jury", "PromptTestSuite", "Rubric", "Score", "assign_arm"]
+__all__ = ["EvaluationMetrics", "Judge", "Jury", "PromptTestSuite", "Rubric", "Score", "assign_arm", "deepeval_model"]
 
 # Loaded when asked for: every pytest run of a project imports this package.
 _WHERE = {
@@ -22,6 +23,7 @@ _WHERE = {
     "Rubric": "pytest_llmops.checks",
     "Score": "pytest_llmops.checks",
     "assign_arm": "pytest_llmops.ab",
+    "deepeval_model": "pytest_llmops.checks.adapters.deepeval",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -168,7 +169,8 @@ class Judge:
         __tracebackhide__ = True
         if not isinstance(self._ask, Client):
             with as_judge():
-                answer = question.called(self._ask)
+                # A function that waits for its gateway must not hold up the loop.
+                answer = await asyncio.to_thread(question.called, self._ask)
                 if inspect.isawaitable(answer):
                     with question.failing():
                         answer = await answer

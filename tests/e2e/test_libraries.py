@@ -103,6 +103,45 @@ def test_deepeval_s_metrics_are_recorded_and_replayed(judged, standin, env):
     recorded_and_replayed(judged, standin, env, DEEPEVAL, "deepeval.right [GEval]", 2, 0.8)
 
 
+OBJECT = """
+    import pytest
+    from app import answer
+    from deepeval import assert_test
+    from deepeval.metrics import GEval
+    from deepeval.test_case import LLMTestCase, SingleTurnParams as P
+    from pytest_llmops import deepeval_model
+
+    PARAMS = [P.ACTUAL_OUTPUT]
+    metric = GEval(name="right", criteria="Is it right?", evaluation_params=PARAMS, model=deepeval_model())
+
+    @pytest.mark.llm_eval
+    def test_ours(llm_eval):
+        assert llm_eval.run(answer, "GOOD day").deepeval(metric) == 0.8
+
+    @pytest.mark.llm_eval
+    def test_its_own_way(llm_eval):
+        text = llm_eval.run(answer, "GOOD day").text
+        mine = GEval(name="mine", criteria="Is it?", evaluation_params=PARAMS, model=deepeval_model(), async_mode=False)
+        mine.measure(LLMTestCase(input="GOOD day", actual_output=text))
+        assert mine.score == 0.8
+"""
+
+
+@needs_deepeval
+def test_a_metric_object_of_deepeval_s_needs_no_key(judged, standin, env):
+    judged.file("test_it.py", OBJECT)
+    standin.script(LibraryJudge())
+    env = without_keys(env)
+    recorded = judged.run("-p", "no:deepeval", "--llm-json=run.json", env=env)
+    assert recorded.outcomes == {"passed": 2}, recorded.out
+    sent = len(standin.requests)
+    for test in recorded.record["tests"]:
+        assert [call["role"] for call in test["calls"]] == ["app", "judge", "judge"]
+    replayed = judged.run("-p", "no:deepeval", "--llm-record=none", env=env)
+    assert replayed.outcomes == {"passed": 2}, replayed.out
+    assert len(standin.requests) == sent
+
+
 @needs_ragas
 def test_ragas_metrics_are_recorded_and_replayed(judged, standin, env):
     recorded_and_replayed(judged, standin, env, RAGAS, "ragas.faithfulness", 2, 0.5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 
 import pytest
 
@@ -455,6 +456,27 @@ def test_an_async_function_is_awaited_and_not_called_in_vain():
     assert asyncio.run(Judge(judge).ascore("clarity", text=TEXT)) == 0.75
     with pytest.raises(SettingsError, match="await"):
         Judge(judge).score("clarity", text=TEXT)
+
+
+def test_a_function_that_waits_does_not_hold_up_the_loop():
+    def slow(system, user, schema):
+        time.sleep(0.1)
+        return GOOD
+
+    async def judged():
+        ticks = []
+
+        async def tick():
+            while True:
+                ticks.append(1)
+                await asyncio.sleep(0.01)
+
+        ticking = asyncio.create_task(tick())
+        await Judge(slow).ascore("clarity", text=TEXT)
+        ticking.cancel()
+        return len(ticks)
+
+    assert asyncio.run(judged()) > 2
 
 
 def test_what_is_no_text_is_not_judged():

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 import math
+from collections.abc import Callable
 from typing import Any
 
 from pytest_llmops.checks.adapters import Asking, LibraryScore, Material, missing, quiet
 from pytest_llmops.checks.judge import Judge
 from pytest_llmops.checks.question import short_hash
 from pytest_llmops.errors import JudgeError, SettingsError, did_you_mean
+from pytest_llmops.registry import session_judge
 
 
 def evaluate(metric: Any, judge: Judge, material: Material, options: dict[str, Any], sample: int = 0) -> LibraryScore:
@@ -40,7 +42,8 @@ def evaluate(metric: Any, judge: Judge, material: Material, options: dict[str, A
             raise SettingsError(f"deepeval has no metric {metric!r}.{did_you_mean(metric, known)}")
         metric = getattr(metrics, metric)
     name = metric.__name__ if isinstance(metric, type) else str(metric.__name__)
-    model = _model(Asking(judge, f"deepeval {name}", sample))
+    asking = Asking(judge, f"deepeval {name}", sample)
+    model = _model(lambda: asking)
     if isinstance(metric, type):
         metric = metric(model=model, **options)
         name = str(metric.__name__)
@@ -68,22 +71,43 @@ def evaluate(metric: Any, judge: Judge, material: Material, options: dict[str, A
     return found
 
 
-def _model(asking: Asking) -> Any:
+def deepeval_model() -> Any:
+    """The session's judge as a deepeval model: ``GEval(…, model=deepeval_model())`` wants no key of OpenAI's.
+
+    Raises:
+        SettingsError: deepeval is missing.
+    """
+    quiet()
+    try:
+        importlib.import_module("deepeval")
+    except ImportError as error:
+        raise missing("deepeval", error) from None
+
+    def asking() -> Asking:
+        if not session_judge:
+            raise SettingsError("deepeval_model() asks the judge of a running pytest session; none is running.")
+        return Asking(session_judge[-1]().lead, "deepeval")
+
+    return _model(asking)
+
+
+def _model(asking: Callable[[], Asking]) -> Any:
+    """A judge as deepeval wants a model to be; which one is looked up when it is asked."""
     from deepeval.models.base_model import DeepEvalBaseLLM
 
     class Model(DeepEvalBaseLLM):  # type: ignore[misc]
-        """deepeval's model over our judge."""
+        """Hands every prompt to the judge."""
 
         def load_model(self, *args: Any, **kwargs: Any) -> Any:
             return self
 
         def generate(self, prompt: str, schema: Any = None, **_: Any) -> Any:
-            return asking.ask(prompt, schema)
+            return asking().ask(prompt, schema)
 
         async def a_generate(self, prompt: str, schema: Any = None, **_: Any) -> Any:
-            return await asking.aask(prompt, schema)
+            return await asking().aask(prompt, schema)
 
         def get_model_name(self, *args: Any, **kwargs: Any) -> str:
-            return asking.judge.model
+            return "the judge of pytest-llmops"
 
-    return Model(asking.judge.model)
+    return Model("judge")
