@@ -132,6 +132,7 @@ def _measurement(name: RateName, rates: dict[str, Any], definition: str | None) 
     return Measurement(
         value=value,
         interval=tuple(interval),
+        texts=rates[hits] + rates[others] if name != "precision" else None,
         reason=f"{rates[hits]} of {rates[hits] + rates[others]} {words}; "
         f"95 % interval {interval[0]:.1%} to {interval[1]:.1%}",
         **known,

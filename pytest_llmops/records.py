@@ -90,6 +90,8 @@ class Measurement(Record):
     """What a guardrail or a safety check looked at; None: the output, or not said."""
     interval: tuple[Finite, Finite] | None = None
     """95 % interval of a share that was measured over many texts."""
+    texts: int | None = None
+    """How many labelled texts it is a share of, where these are the same in every run."""
 
 
 class StepUse(Record):

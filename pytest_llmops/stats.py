@@ -104,6 +104,29 @@ def fisher_worse(passed_before: int, before: int, passed_now: int, now: int) -> 
     return ways / total
 
 
+def two_shares(before: int, now: int, n: int, *, confidence: float = 0.95) -> PairedT:
+    """Whether a share fell, of n texts before and now: Fisher's exact p, Newcombe's bounds of the difference.
+
+    Args:
+        before: successes then, of n; `now` successes of n now.
+        n: at least one.
+        confidence: of the one-sided bounds.
+    """
+    shares = before / n, now / n
+    difference = shares[1] - shares[0]
+    (low_before, high_before), (low_now, high_now) = (wilson(k, n, confidence=2 * confidence - 1) for k in (before, now))
+    pooled = sum(shares) / 2
+    return PairedT(
+        n=n,
+        mean=difference,
+        sd=math.sqrt(2 * pooled * (1 - pooled)),
+        p_worse=fisher_worse(before, n, now, n),
+        p_better=fisher_worse(now, n, before, n),
+        low=difference - math.hypot(shares[1] - low_now, high_before - shares[0]),
+        high=difference + math.hypot(high_now - shares[1], shares[0] - low_before),
+    )
+
+
 def wilson(successes: int, n: int, *, confidence: float = 0.95) -> tuple[float, float]:
     """Two-sided Wilson interval of a share; (0, 1) where n is 0."""
     if n == 0:

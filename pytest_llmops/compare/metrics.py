@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pytest_llmops import stats
 from pytest_llmops.baseline import MetricDefinition
-from pytest_llmops.compare import columns
+from pytest_llmops.compare import columns, labelled
 from pytest_llmops.compare.columns import Sheet
 from pytest_llmops.compare.pairing import Pair
 from pytest_llmops.compare.policy import Policy, Rule, rule_for
@@ -65,6 +65,11 @@ class Tested:
     def cases(self) -> int:
         """Number of cases compared."""
         return int(self.kept.size)
+
+    @property
+    def units(self) -> int:
+        """What the test is of: cases, groups of cases, or the labelled texts of a single case."""
+        return self.result.n if self.result else int(self.drops.size)
 
     @property
     def test_margin(self) -> float:
@@ -131,6 +136,10 @@ def measure(name: str, definition: MetricDefinition, policy: Policy, sheet: Shee
     )
     if not tested.exact and drops.size >= 2:
         tested.result = stats.paired_t(drops, margin=tested.test_margin)
+    elif not tested.exact and case_before.size == 1 and definition.kind == "rate":
+        shares = float(case_before[0]), float(case_now[0])
+        pair = sheet.pairs[int(tested.kept[0])]
+        tested.result = labelled.tested(name, pair, *shares, higher_is_better=rule.higher_is_better)
     return tested
 
 
@@ -142,7 +151,7 @@ def verdict_of(tested: Tested, policy: Policy, p_worse: float | None, p_better: 
         if delta < -rule.tolerance - ROUNDING:
             return "regressed"
         return "improved" if delta > rule.tolerance + ROUNDING else "no_regression"
-    if result is None or p_worse is None or p_better is None or tested.drops.size < policy.min_cases:
+    if result is None or p_worse is None or p_better is None or tested.units < policy.min_cases:
         return "too_few_cases"
     delta = tested.natural(result.mean)
     if p_worse <= policy.alpha and delta <= -rule.tolerance + ROUNDING:
@@ -154,7 +163,7 @@ def verdict_of(tested: Tested, policy: Policy, p_worse: float | None, p_better: 
 
 def judge(tested: Sequence[Tested], policy: Policy) -> list[MetricComparison]:
     """The verdicts of metrics that are tested together: Holm over those that gate."""
-    family = [one for one in tested if one.rule.gate and one.result and one.drops.size >= policy.min_cases]
+    family = [one for one in tested if one.rule.gate and one.result and one.units >= policy.min_cases]
     worse = _adjusted(family, "p_worse")
     better = _adjusted(family, "p_better")
     compared = []
@@ -209,6 +218,8 @@ def _remarks(tested: Tested) -> list[str]:
     found = [] if tested.cases else ["no case of the baseline was compared"]
     if tested.drops.size < tested.cases:
         found.append(f"{tested.cases} cases in {tested.drops.size} groups")
+    if tested.units > tested.cases:
+        found.append(f"{tested.units} labelled texts")
     if tested.left_out:
         plural = "s" * (tested.left_out != 1)
         found.append(f"{tested.left_out} case{plural} whose test does not gate it left out")
@@ -248,8 +259,8 @@ def _worst(tested: Tested, back: Callable[[float], float]) -> list[CaseDelta]:
 
 
 def _advice(tested: Tested, word: VerdictWord, policy: Policy) -> str | None:
-    n = int(tested.drops.size)
-    units = "groups" if n < tested.cases else "cases"
+    n = tested.units
+    units = "groups" if n < tested.cases else "labelled texts" if n > tested.cases else "cases"
     if word == "too_few_cases":
         missing = max(policy.min_cases, 2) - n
         return f"{missing} more {units if missing > 1 else units[:-1]} needed"
@@ -272,7 +283,7 @@ def _advice(tested: Tested, word: VerdictWord, policy: Policy) -> str | None:
 def _trials(tested: Tested, result: stats.PairedT, margin: float) -> int | None:
     before, now = tested.within
     within = now if now is not None else before
-    if within is None or tested.drops.size < tested.cases:
+    if within is None or tested.units != tested.cases:
         return None  # one trial says nothing of the spread within cases, and trials mend no correlation between them
     within_before = before if before is not None else within
     noise = within / tested.trials + within_before / tested.baseline_trials
