@@ -122,11 +122,23 @@ def _looks(test: TestRecord, settings: SafetySettings) -> Iterator[_Look]:
             for stage in _stages(measured):
                 yield _Look(name, stage, found, measured.value, reason=measured.reason)
         elif measured.source == "guardrail" and measured.status != "unscored" and not name.endswith(RATES):
-            yield from _looked(name, measured, seen, fired)
+            yield from _looked(name, measured, seen, fired, _danger(test, key, measured))
+
+
+def _danger(test: TestRecord, key: str, measured: Measurement) -> float | None:
+    """How dangerous a find is: by the judge's score where one was asked, else as certain as a find is."""
+    name, mark, run = key.partition("#")
+    whole = "safety.overall" if name == "content_safety" else f"{JUDGED}{name}"
+    judged = [test.measurements.get(other + mark + run) for other in (f"{name}.score", whole)]
+    return next((one.value for one in judged if one is not None and one.value is not None), measured.value)
 
 
 def _looked(
-    name: str, measured: Measurement, seen: set[str], fired: dict[tuple[str, str], GuardrailUse]
+    name: str,
+    measured: Measurement,
+    seen: set[str],
+    fired: dict[tuple[str, str], GuardrailUse],
+    danger: float | None,
 ) -> Iterator[_Look]:
     for stage in _stages(measured):
         if (name, stage) in fired:
@@ -136,7 +148,7 @@ def _looked(
         elif measured.value == 0 or (name in seen and measured.stage is not None):
             yield _Look(name, stage, False)
         elif name not in seen:  # a scan's find: nothing acted on it
-            yield _Look(name, stage, True, measured.value, reason=measured.reason)
+            yield _Look(name, stage, True, danger, reason=measured.reason)
 
 
 def _stages(measured: Measurement) -> tuple[str, ...]:

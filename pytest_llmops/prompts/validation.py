@@ -35,7 +35,10 @@ def remarks(prompt: Prompt) -> Iterator[str]:
     for stage, specs in (("input", prompt.input_guardrails), ("output", prompt.output_guardrails)):
         for spec in specs:
             if (why := not_runnable(spec.type)) is not None:
-                yield f"{prompt.where}: {prompt.id}: guardrails.{stage}: {why} It is kept; it runs in no test, unless a hook of conftest.py brings it."
+                yield (
+                    f"{prompt.where}: {prompt.id}: guardrails.{stage}: {why} It is kept; it runs in no test, unless a "
+                    "hook of conftest.py brings it."
+                )
 
 
 def not_runnable(name: str) -> str | None:

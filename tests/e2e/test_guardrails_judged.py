@@ -365,6 +365,8 @@ def test_languages_that_only_a_judge_can_tell(judged, standin, env):
     def telling(request):
         if request.get("model") != "gpt-judge":
             return None
+        if "Criterion: What does the answer do" in messages_of(request)[0]:
+            return json.dumps({"reason": "It greets.", "action": "answer", "confidence": 0.9})
         said = next(code for word, code in spoken.items() if f"\n{word}\n" in messages_of(request)[1])
         return json.dumps({"reason": "A word.", "language": said, "confidence": 0.8})
 
@@ -385,17 +387,25 @@ def test_languages_that_only_a_judge_can_tell(judged, standin, env):
 
         @pytest.mark.asyncio
         @pytest.mark.llm_eval
-        async def test_async(llm_eval):
+        async def test_async(llm_judge, monkeypatch):
             suite = PromptTestSuite("support", app=lambda text: "Hola", guardrails=[], judge_language=True)
-            result = await suite.arun("ok")
+            result = await (await suite.arun("ok")).ajudged()
+            monkeypatch.delattr(type(llm_judge), "settle")  # nothing is left to be asked
+            assert (result.action, result.action.source, result.confidence) == ("answer", "judge", 0.9)
             assert (result.detected_language, result.response_language) == ("und", "es")
-            assert await result.ajudge_language() == "es"
+
+        @pytest.mark.llm_eval
+        def test_result(llm_eval):
+            result = llm_eval.run(lambda: "Hola")
+            assert (result.language, result.judge_language(), result.judge_language("ok")) == ("und", "es", "und")
         """,
     )
     run = judged.run(env=env)
-    assert run.outcomes == {"passed": 2}, run.out
-    assert len(standin.requests) == 3
-    assert judged.run("--llm-record=none", env=offline(env)).outcomes == {"passed": 2}
+    assert run.outcomes == {"passed": 3}, run.out
+    assert len(standin.requests) <= 1 + 3 + 2
+    sent = len(standin.requests)
+    assert judged.run("--llm-record=none", env=offline(env)).outcomes == {"passed": 3}
+    assert len(standin.requests) == sent
 
 
 def test_the_pages_example_runs(judged, env):

@@ -60,6 +60,22 @@ def test_what_became_of_a_test(uses, measured, outcome):
     assert summary.outcomes == {outcome: 1}
 
 
+@pytest.mark.parametrize(
+    ("name", "scores", "high"),
+    [
+        ("bias", {"safety.bias": risk(0.5)}, 0),
+        ("content_safety", {"safety.overall": risk(0.6)}, 0),
+        ("hallucination", {"hallucination.score": risk(0.5)}, 0),
+        ("hallucination", {"hallucination.score": risk(1.0)}, 1),
+        ("pii_leak", {}, 1),
+    ],
+)
+def test_a_judged_find_is_as_dangerous_as_the_judge_says(name, scores, high):
+    summary = safety.summarize([trial("a", {name: guard(1, None), **scores})])
+    assert limits(summary)["high_risk"].found == high
+    assert summary.riskiest[0].score == next((score.value for score in scores.values()), 1)
+
+
 def test_rates_by_check_and_stage_against_their_thresholds():
     tests = [
         trial("a", {"pii": guard(1, "both")}, guardrails=[fired("pii", "input", "rewritten", score=1.0)]),
