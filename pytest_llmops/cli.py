@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from pytest_llmops import run_commands
-from pytest_llmops.console import project, root, say, share, warn, width
+from pytest_llmops.console import Parser, project, root, say, share, warn, width
 from pytest_llmops.errors import LlmopsError
 
 
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="pytest-llmops", description="Cassettes, baselines and reports of LLM evaluations, without pytest."
     )
     parser.add_argument("--version", action="version", version=f"pytest-llmops {version('pytest-llmops')}")

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
+
+from pytest_llmops.errors import did_you_mean
 
 if TYPE_CHECKING:
     from pytest_llmops.settings import ProjectSettings
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that says the closest match of a mistyped command."""
+
+    def error(self, message: str) -> NoReturn:
+        """As argparse's own, which only lists what there is."""
+        wrong = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
+        close = did_you_mean(wrong[1], re.findall(r"[\w-]+", wrong[2])) if wrong else ""
+        super().error(message + close)
 
 
 def project() -> ProjectSettings:

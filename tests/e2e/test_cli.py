@@ -103,3 +103,10 @@ def test_a_run_becomes_a_baseline_that_it_equals(project):
     refused = project.command("compare", "base.json", "run.json")
     assert refused.returncode == 2
     assert "unknown key 'mincases'. Did you mean 'min_cases'?" in refused.out
+
+
+def test_a_mistyped_command_is_told_with_the_closest(project):
+    for given, meant in ((["cassets"], "cassettes"), (["cassettes", "shwo", "x"], "show")):
+        run = project.command(*given)
+        assert run.returncode == 2
+        run.match(f"*invalid choice: '{given[-1] if len(given) == 1 else given[1]}'*Did you mean '{meant}'?")
