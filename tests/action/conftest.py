@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 import textwrap
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +99,17 @@ class Shop:
         self.hub.run(self.runs, event="push", branch=branch, sha=sha, conclusion=job.conclusion)
         return job
 
+    def pushed(self, before: Pushed, *, sha: str = "a" * 40) -> None:
+        """As `push`, of a run that was made for many tests."""
+        self.runs += 1
+        self.hub.run(self.runs, event="push", branch="main", sha=sha)
+        for name, content in before.artifacts.items():
+            self.hub.raw_artifact(self.runs, name, content)
+        for name, content in before.cassettes.items():
+            path = self.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+
     def pull_request(
         self,
         number: int = 7,
@@ -141,9 +154,40 @@ class Shop:
         )
 
 
-@pytest.fixture
-def shop(tmp_path: Path, hub: Hub) -> Iterator[Shop]:
+@dataclass(frozen=True)
+class Pushed:
+    """What a push run of the shop left behind."""
+
+    artifacts: dict[str, bytes]
+    cassettes: dict[str, bytes]
+
+
+@contextmanager
+def opened(folder: Path, hub: Hub) -> Iterator[Shop]:
     with StandIn() as provider:
         provider.script(reply)
-        (tmp_path / "checkout").mkdir()
-        yield Shop(tmp_path, hub, provider)
+        (folder / "checkout").mkdir()
+        yield Shop(folder, hub, provider)
+
+
+@pytest.fixture
+def shop(tmp_path: Path, hub: Hub) -> Iterator[Shop]:
+    with opened(tmp_path, hub) as shop:
+        yield shop
+
+
+@pytest.fixture(scope="session")
+def push_run(tmp_path_factory: pytest.TempPathFactory) -> Pushed:
+    """One push run of the shop for all tests that only need there to be one."""
+    with Hub() as hub, opened(tmp_path_factory.mktemp("pushed"), hub) as shop:
+        job = shop.push()
+        assert job.outputs["conclusion"] == "success", job.log
+        files = {path.relative_to(shop.folder).as_posix(): path.read_bytes() for path in shop.cassettes}
+        return Pushed({name: hub.raw(shop.runs, name) for name in ("llm-report", "llm-report-cassettes")}, files)
+
+
+@pytest.fixture
+def main(shop: Shop, push_run: Pushed) -> Shop:
+    """The shop after a push to main."""
+    shop.pushed(push_run)
+    return shop

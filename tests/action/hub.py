@@ -148,10 +148,13 @@ class Hub:
         )
         return number
 
+    def raw(self, run: int, name: str) -> bytes:
+        """An artifact's zip file."""
+        return self._contents[max(entry["id"] for entry in self.artifacts[run] if entry["name"] == name)]
+
     def members(self, run: int, name: str) -> dict[str, bytes]:
         """The files of an artifact that a run uploaded."""
-        number = max(entry["id"] for entry in self.artifacts[run] if entry["name"] == name)
-        with zipfile.ZipFile(io.BytesIO(self._contents[number])) as archive:
+        with zipfile.ZipFile(io.BytesIO(self.raw(run, name))) as archive:
             return {path: archive.read(path) for path in archive.namelist()}
 
     def comment(self, number: int, login: str, body: str) -> dict[str, Any]:

@@ -105,8 +105,7 @@ def test_a_comment_that_may_not_be_written_is_a_warning(shop: Shop) -> None:
     assert job.outputs["comment-url"] == ""
 
 
-def test_what_the_pull_request_itself_accepts_counts(shop: Shop) -> None:
-    shop.push()
+def test_what_the_pull_request_itself_accepts_counts(shop: Shop, main: Shop) -> None:
     shop.file("prompt.txt", "In short: ")
     shop.file(
         "llm-accept.toml",
@@ -125,8 +124,7 @@ def test_what_the_pull_request_itself_accepts_counts(shop: Shop) -> None:
         assert words in comment["body"]
 
 
-def test_an_edited_committed_baseline_counts_before_mains_run(shop: Shop) -> None:
-    shop.push()
+def test_an_edited_committed_baseline_counts_before_mains_run(shop: Shop, main: Shop) -> None:
     shop.file("prompt.txt", "In short: ")
     made = shop.use("workflow_dispatch", {}, env=KEY, inputs={"update-baseline": "true"})
     assert made.conclusion == "success", made.log
@@ -137,8 +135,7 @@ def test_an_edited_committed_baseline_counts_before_mains_run(shop: Shop) -> Non
     assert "baseline.json" in shop.hub.comments[7][0]["body"]
 
 
-def test_first_comments_on_change_only_where_something_changed(shop: Shop) -> None:
-    shop.push()
+def test_first_comments_on_change_only_where_something_changed(shop: Shop, main: Shop) -> None:
     same = shop.pull_request(inputs={"comment": "on-change"})
     assert same.conclusion == "success", same.log
     assert not shop.hub.comments

@@ -14,8 +14,7 @@ def shard(shop: Shop, index: int, count: int, run: int, only: str, **how):
     return shop.pull_request(run=run, inputs=args, **how)
 
 
-def test_shards_are_merged_before_the_gate(shop: Shop) -> None:
-    shop.push()
+def test_shards_are_merged_before_the_gate(shop: Shop, main: Shop) -> None:
     shop.forget_recordings()
     shop.file("prompt.txt", "In short: ")
     for index, only in ((1, "c0 or c1"), (2, "not (c0 or c1)")):
