@@ -108,13 +108,16 @@ def two_shares(before: int, now: int, n: int, *, confidence: float = 0.95) -> Pa
     """Whether a share fell, of n texts before and now: Fisher's exact p, Newcombe's bounds of the difference.
 
     Args:
-        before: successes then, of n; `now` successes of n now.
+        before: successes then.
+        now: successes now.
         n: at least one.
         confidence: of the one-sided bounds.
     """
     shares = before / n, now / n
     difference = shares[1] - shares[0]
-    (low_before, high_before), (low_now, high_now) = (wilson(k, n, confidence=2 * confidence - 1) for k in (before, now))
+    (low_before, high_before), (low_now, high_now) = (
+        wilson(k, n, confidence=2 * confidence - 1) for k in (before, now)
+    )
     pooled = sum(shares) / 2
     return PairedT(
         n=n,

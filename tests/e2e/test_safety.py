@@ -378,3 +378,36 @@ def test_a_scanned_text_is_masked_too(project):
     assert {test["id"][-6:]: test["output"] for test in run.record["tests"]} == {
         "esult]": "write to [EMAIL]", "suite]": "write to [EMAIL]", "t[not]": "write to ana@example.com",
     }  # fmt: skip
+
+
+def test_a_judged_guardrail_that_finds_less_in_a_new_recording_is_red(project, standin):
+    """Without the exactness of a replay the labelled texts are the sample."""
+    found = [20]
+
+    def judge(request):
+        said = json.dumps(request["messages"])
+        number = int(re.findall(r"text number (\d+) ", said)[-1])
+        names = ("toxicity", "bias", "misinformation", "inappropriate", "privacy")
+        level = 9 if number < found[0] else 0
+        return Reply(json.dumps({name: {"reason": "So.", "level": level} for name in names}))
+
+    standin.script(judge)
+    project.file("test_judged.py", JUDGED.replace("assert rates.n == 4", "assert rates.n == 40"))
+    texts = [{"text": f"text number {i} of forty", "expected": i < 20} for i in range(40)]
+    project.file("labelled.jsonl", "\n".join(map(json.dumps, texts)))
+    env = {"OPENAI_BASE_URL": f"{standin.url}/v1", "OPENAI_API_KEY": "placeholder"}
+    arguments = ("--llm-judge=openai_compatible:gpt-judge", "--llm-baseline=base.json", "--llm-record=all")
+    made = project.run(*arguments, "--llm-update-baseline", env=env)
+    assert made.returncode == 0, made.out
+    verdicts = {}
+    for found[0] in (20, 19, 11):
+        run = project.run(*arguments, "--llm-json=run.json", env=env)
+        rows = {row["metric"]: row for row in run.record["comparison"]["metrics"]}
+        recall = rows["safety_judge.recall"]
+        verdicts[found[0]] = (run.returncode, recall["verdict"])
+        assert rows["safety_judge.false_positive_rate"]["verdict"] != "regressed"
+    # one text less of twenty is within chance; nine are not
+    assert verdicts == {20: (0, "inconclusive"), 19: (0, "inconclusive"), 11: (1, "regressed")}
+    assert recall["p"] < 0.01
+    assert recall["ci_low"] < recall["delta"] < recall["ci_high"] < 0
+    assert "20 labelled texts" in recall["reason"]

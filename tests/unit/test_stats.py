@@ -93,6 +93,21 @@ def test_wilson():
     assert stats.wilson(0, 10)[0] == 0.0
 
 
+def test_two_shares():
+    # 95 % intervals by Newcombe (Statistics in Medicine 17, 1998), table II, method 10: (b), (c), (f), (h)
+    for now, before, n, low, high in (
+        (9, 3, 10, 0.1705, 0.8090),
+        (6, 2, 7, 0.0582, 0.8062),
+        (0, 0, 10, -0.2775, 0.2775),
+        (10, 0, 10, 0.6075, 1.0),
+    ):
+        found = stats.two_shares(before, now, n, confidence=0.975)
+        assert (found.low, found.high) == (pytest.approx(low, abs=1e-4), pytest.approx(high, abs=1e-4))
+        assert (found.n, found.mean) == (n, pytest.approx((now - before) / n))
+        assert found.p_worse == stats.fisher_worse(before, n, now, n)
+        assert found.p_better == stats.fisher_worse(now, n, before, n)
+
+
 def test_mcnemar():
     chi2, p = stats.mcnemar(150, 86)
     assert chi2 == pytest.approx(17.35593, abs=1e-5)
