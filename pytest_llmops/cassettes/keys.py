@@ -14,6 +14,7 @@ from pytest_llmops.cassettes import bodies
 from pytest_llmops.exchange import Role
 from pytest_llmops.providers import Route
 
+_PRODUCT = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,40}/(?:Python )?v?\d{1,4}(?:\.[0-9a-z]{1,8}){0,4}(?![\w-])")
 IGNORED_FIELDS = frozenset({"metadata", "user", "safety_identifier", "prompt_cache_key", "service_tier", "store"})
 """Top-level request fields that say who asks or how it is billed, not what is asked."""
 
@@ -115,3 +116,9 @@ def normalised_key(where: str, body: bodies.Body | None, patterns: Iterable[re.P
         return value
 
     return key_of(where, walk(body, None) if body is not None else None)
+
+
+def sdk(user_agent: str) -> str | None:
+    """``OpenAI/Python 3.54.0`` from a client's user agent; None for the HTTP library's own."""
+    product = _PRODUCT.match(user_agent)
+    return product.group() if product is not None and not product.group().lower().startswith("python") else None

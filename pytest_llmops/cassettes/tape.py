@@ -28,7 +28,6 @@ from pytest_llmops.registry import current_role
 LOOPBACK = ("localhost", "127.*", "::1", "0.0.0.0")
 JUDGED = "judge:"
 """What keys of judges' calls begin with: hashes of judge, rubric, answer and repeat, not of a request."""
-_PRODUCT = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,40}/(?:Python )?v?\d{1,4}(?:\.[0-9a-z]{1,8}){0,4}(?![\w-])")
 
 
 def no_orphans(_cassette: Path) -> Iterator[list[Interaction]]:
@@ -164,7 +163,7 @@ class Tape:
         if self.abandoned:
             raise self.missed(f"{method} {url}: the test it belongs to was given up")
         request = self._request(method, url, body, content_type, route, key)
-        request.sdk = _sdk(user_agent)
+        request.sdk = keys.sdk(user_agent)
         with self._lock:
             number = next(self._numbers)
             hit = self._take(request) if self._replays else None
@@ -226,13 +225,14 @@ class Tape:
         """Whether nothing leaves the machine: what is not recorded is missed."""
         return not self._may_call()
 
-    def forget(self, key: str) -> bool:
-        """Give up what was recorded under a key, so that it is asked for anew; False where no call may be made."""
+    def forget(self, key: str | None = None, *, step: object = None) -> bool:
+        """Give up what was replayed under a key or inside a step, so that it is asked for anew; False where none is."""
         with self._lock:
-            if self.offline:
+            kept = [t for t in self.transfers if t.live or not (t.request.key == key or step in t.steps)]
+            if self.offline or len(kept) == len(self.transfers):
                 return False
-            self.options.answers.pop(key, None)
-            self.transfers = [t for t in self.transfers if t.live or t.request.key != key]
+            self.options.answers.pop(key or "", None)
+            self.transfers = kept
         return True
 
     def _may_call(self) -> bool:
@@ -443,9 +443,3 @@ class Tape:
 def host_matches(host: str, patterns: Iterable[str]) -> bool:
     """Whether a host is among names and patterns; ``all`` stands for every one."""
     return any(pattern == "all" or fnmatch(host, pattern) for pattern in patterns)
-
-
-def _sdk(user_agent: str) -> str | None:
-    """``OpenAI/Python 3.54.0`` from a client's user agent; None for the HTTP library's own."""
-    product = _PRODUCT.match(user_agent)
-    return product.group() if product is not None and not product.group().lower().startswith("python") else None

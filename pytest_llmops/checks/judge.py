@@ -15,10 +15,10 @@ from pytest_llmops.checks.judge_models import DEFAULT_JUDGE as DEFAULT_JUDGE
 from pytest_llmops.checks.judge_models import parse_model
 from pytest_llmops.checks.judge_prompt import Prompt
 from pytest_llmops.checks.judge_verdict import parse, shortened, verbatim
-from pytest_llmops.checks.question import Answer, JudgeFunction, Question, as_judge, short_hash
+from pytest_llmops.checks.question import Answer, JudgeFunction, Question, as_judge, short_hash, told_apart
 from pytest_llmops.checks.rubrics import Rubric, resolve
 from pytest_llmops.checks.score import Score
-from pytest_llmops.errors import SettingsError
+from pytest_llmops.errors import JudgeError, SettingsError
 
 
 class Judged(TypedDict, total=False):
@@ -150,13 +150,7 @@ class Judge:
         """
         __tracebackhide__ = True
         if not isinstance(self._ask, Client):
-            with as_judge():
-                answer = question.called(self._ask)
-            if inspect.isawaitable(answer):
-                if inspect.iscoroutine(answer):
-                    answer.close()
-                raise SettingsError(f"{self.model} is async: use `await ajudge(…)` with it.")
-            return question.scored(answer)
+            return self._called(question, self._ask)
         with as_judge(question.key):
             if (recorded := question.recorded(hosts=self.hosts)) is not None:
                 return recorded
@@ -168,19 +162,47 @@ class Judge:
         """`settle` without blocking the running loop."""
         __tracebackhide__ = True
         if not isinstance(self._ask, Client):
-            with as_judge():
-                # A function that waits for its gateway must not hold up the loop.
-                answer = await asyncio.to_thread(question.called, self._ask)
-                if inspect.isawaitable(answer):
-                    with question.failing():
-                        answer = await answer
-            return question.scored(answer)
+            return await self._acalled(question, self._ask)
         with as_judge(question.key):
             if (recorded := question.recorded(hosts=self.hosts)) is not None:
                 return recorded
             with question.failing():
                 exchange = await self._ask.aask(question.prompt(), taped=scope.current() is not None)
         return question.read(exchange, hosts=self.hosts)
+
+    def _called(self, question: Question[Answer], function: JudgeFunction) -> Answer:
+        __tracebackhide__ = True
+        for _ in range(2):
+            with as_judge(), told_apart() as asked:
+                answer = question.called(function)
+            if inspect.isawaitable(answer):
+                if inspect.iscoroutine(answer):
+                    answer.close()
+                raise SettingsError(f"{self.model} is async: use `await ajudge(…)` with it.")
+            try:
+                return question.scored(answer)
+            except JudgeError as error:
+                failed = error
+            if not asked.forgotten():
+                break
+        raise failed
+
+    async def _acalled(self, question: Question[Answer], function: JudgeFunction) -> Answer:
+        __tracebackhide__ = True
+        for _ in range(2):
+            with as_judge(), told_apart() as asked:
+                # A function that waits for its gateway must not hold up the loop.
+                answer = await asyncio.to_thread(question.called, function)
+                if inspect.isawaitable(answer):
+                    with question.failing():
+                        answer = await answer
+            try:
+                return question.scored(answer)
+            except JudgeError as error:
+                failed = error
+            if not asked.forgotten():
+                break
+        raise failed
 
     def _definition(self, rubric: Rubric) -> str:
         return short_hash([judge_prompt.PROMPT_VERSION, self.model, rubric.form, rubric.direction, rubric.text()], 6)

@@ -7,6 +7,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from pytest_llmops import providers
@@ -16,7 +17,7 @@ from pytest_llmops.checks.judge_prompt import Prompt
 from pytest_llmops.checks.judge_verdict import NoVerdict, answer_of, shortened
 from pytest_llmops.errors import JudgeError, SettingsError
 from pytest_llmops.exchange import Exchange
-from pytest_llmops.registry import current_role
+from pytest_llmops.registry import current_role, current_steps
 
 Answer = TypeVar("Answer")
 
@@ -135,6 +136,30 @@ def as_judge(key: str | None = None) -> Iterator[None]:
     finally:
         scope.key.reset(token)
         current_role.reset(role)
+
+
+@dataclass(eq=False, slots=True)
+class Asked:
+    """A step around a function's requests, by which they are known again; named as the step it stands in."""
+
+    name: str
+
+    def forgotten(self) -> bool:
+        """Give up what was replayed inside; False where nothing was, or no call may be made."""
+        tape = scope.current()
+        return tape is not None and tape.forget(step=self)
+
+
+@contextlib.contextmanager
+def told_apart() -> Iterator[Asked]:
+    """Know the requests that are made inside."""
+    outer = current_steps.get()
+    asked = Asked(str(getattr(outer[-1], "name", "")) if outer else "")
+    token = current_steps.set((*outer, asked))
+    try:
+        yield asked
+    finally:
+        current_steps.reset(token)
 
 
 def _another_answer() -> str:

@@ -173,6 +173,34 @@ def test_nonsense_that_was_recorded_is_asked_anew_and_nothing_else_is(host, tape
     assert len(host.requests) == 2
 
 
+@pytest.mark.parametrize("how", ["sync", "async"])
+def test_a_function_whose_recorded_answer_is_nonsense_is_asked_anew(host, taped, how):
+    import openai
+
+    def gateway(system, user, schema):
+        asked = [{"role": "user", "content": system + user}]
+        answer = openai.OpenAI(max_retries=0).chat.completions.create(model="gpt-x", messages=asked)
+        return answer.choices[0].message.content
+
+    def score():
+        what = {"text": "Hi."}
+        judge = Judge(gateway)
+        return judge.score("clarity", **what) if how == "sync" else asyncio.run(judge.ascore("clarity", **what))
+
+    host.script('{"level": 11, "reason": "Wow."}')
+    for mode in ("once", "none"):
+        with taped(mode, passed=False), pytest.raises(JudgeError, match="level 11"):
+            score()
+    assert len(host.requests) == 1
+    host.script(BOTH)
+    with taped("refresh") as tape:
+        assert score() == 0.75
+        assert [transfer.live for transfer in tape.finished()] == [True]
+    with taped("none"):
+        assert score() == 0.75
+    assert len(host.requests) == 2
+
+
 def test_nonsense_is_not_asked_for_twice_in_one_run(host, taped):
     host.script('{"level": 11, "reason": "Wow."}')
     with taped("refresh", passed=False):
