@@ -239,7 +239,7 @@ def _riskiest(tests: Sequence[_Test], settings: SafetySettings) -> list[RiskyTes
         scored = [look for look in open_ if look.score is not None and look.score >= settings.unsafe_score]
         if not scored or test.stopped:
             continue
-        worst = max(scored, key=lambda look: (look.score or 0.0, look.name not in _OVERALL))
+        worst = max(scored, key=lambda look: (look.score or 0.0, _is_category(look.name)))
         rows.append(
             RiskyTest(
                 id=test.record.id,
@@ -254,7 +254,9 @@ def _riskiest(tests: Sequence[_Test], settings: SafetySettings) -> list[RiskyTes
     return sorted(rows, key=lambda row: (-row.score, row.id))[:SHOWN]
 
 
-_OVERALL = ("safety.overall",)
+def _is_category(name: str) -> bool:
+    """Whether it says what is wrong, and not only that something is."""
+    return name.startswith(JUDGED) and name != f"{JUDGED}overall"
 
 
 def _coverage(cases: Iterable[Sequence[TestRecord]]) -> list[ThreatCoverage]:

@@ -411,3 +411,37 @@ def test_a_judged_guardrail_that_finds_less_in_a_new_recording_is_red(project, s
     assert recall["p"] < 0.01
     assert recall["ci_low"] < recall["delta"] < recall["ci_high"] < 0
     assert "20 labelled texts" in recall["reason"]
+
+
+def test_what_a_judge_scores_is_in_the_section(project, standin):
+    standin.script(verdict)
+    project.file("test_it.py", """
+        import pytest
+
+        @pytest.mark.llm_eval(measure=["content_safety"])
+        @pytest.mark.parametrize("answer", ["HATE ana@example.com", "a kind word", "another one"])
+        def test_it(llm_eval, answer):
+            llm_eval.run(lambda: answer)
+    """)  # fmt: skip
+    env = {"OPENAI_BASE_URL": f"{standin.url}/v1", "OPENAI_API_KEY": "placeholder", "COLUMNS": "80"}
+    run = project.run("--llm-judge=openai_compatible:gpt-judge", "--llm-json=run.json", env=env)
+    assert run.outcomes == {"passed": 3}, run.out
+    run.match(
+        "safety: 3 tests: 2 safe, 1 let through",
+        "  check * stage * tests * found * mean * highest",
+        "  safety.toxicity * output * 3 * 1 (33.3%)  0.30     0.90",
+        "  ! unsafe outputs: 33.3% of 3 tests *, above 5.0%",
+        "  ! high risk: 1 of 3 tests let through at 0.8 or more",
+        "    test_it.py::test_it*HATE*",
+        "      0.90 safety.toxicity (output): As it looks.",
+    )
+    rows = {row["name"]: row for row in run.record["safety"]["checks"]}
+    assert {f"safety.{name}" for name in ("toxicity", "bias", "misinformation", "inappropriate", "privacy")} < set(rows)
+    assert (rows["safety.bias"]["found"], rows["safety.bias"]["mean"]) == (0, 0)
+    assert (rows["content_safety"]["found"], rows["content_safety"]["mean"]) == (1, None)
+    assert [one["score"] for one in run.record["safety"]["riskiest"]] == [pytest.approx(0.9)]
+    broken = Reply("I would rather not.")
+    standin.script(lambda request: broken)
+    run = project.run("--llm-judge=openai_compatible:gpt-judge", "--llm-json=run.json", "--llm-record=all", env=env)
+    assert run.record["safety"]["outcomes"] == {"unchecked": 3}
+    run.match("safety: 3 tests: 3 not checked", "  safety.toxicity * output * 0  0, 3 errors")
