@@ -43,8 +43,8 @@ THREATS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 PREFIX = "threat:"
 _BY_TITLE = {title.lower().replace(" ", "-"): number for number, title in OWASP.items()}
-_OWASP_ID = re.compile(r"(?:owasp[-:_. ]?)?(llm-?\d+)(?:[:_-]?2025)?", re.IGNORECASE)
-_ATLAS_ID = re.compile(r"aml\.?t?\d.*", re.IGNORECASE)
+_OWASP_ID = re.compile(r"(?:owasp[-:_. ]?)?(llm\d+)(?:[:_-]?2025)?", re.IGNORECASE)
+_ATLAS_ID = re.compile(r"aml\.t?\d.*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def of_tag(tag: str) -> Threat | None:
     if named:
         word = word[len(PREFIX) :].strip()
     if found := _OWASP_ID.fullmatch(word):
-        return _owasp(found[1].upper().replace("-", ""), tag)
+        return _owasp(found[1].upper(), tag)
     if _ATLAS_ID.fullmatch(word):
         return _atlas(word.upper(), tag)
     name = re.sub(r"[\s_]+", "-", word.lower())
