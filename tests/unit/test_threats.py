@@ -38,7 +38,9 @@ def test_names_and_ids(tag, owasp, atlas):
     assert atlas is None or found.atlas == atlas
 
 
-@pytest.mark.parametrize("tag", ["slow", "cost", "llama", "LLMs", "refund", "threatening", "llm-3", "AML2024", "aml-screening"])
+@pytest.mark.parametrize(
+    "tag", ["slow", "cost", "llama", "LLMs", "refund", "threatening", "llm-3", "AML2024", "aml-screening"]
+)
 def test_other_tags_are_none(tag):
     assert threats.of_tag(tag) is None
 
