@@ -320,7 +320,7 @@ class Scoring(Comparing):
         try:
             if text is None:
                 raise JudgeError(f"{library} {name}: there is no text: the run returned no str, and no call answered.")
-            material = Material(text, **shown, context=case.context if case else ())
+            material = Material(text, **shown, context=case.context if case else (), embedder=self._embedder(None))
             found = measured(evaluate, self.judge().named(f"{library}.{name}"), metric, material, options)
         except JudgeError as error:
             failed = Measurement(status="error", reason=str(error), source="library")

@@ -148,6 +148,29 @@ def test_ragas_metrics_are_recorded_and_replayed(judged, standin, env):
 
 
 @needs_ragas
+def test_a_ragas_metric_that_needs_embeddings_has_those_of_the_settings(judged, standin, env):
+    judged.file("cases.jsonl", '{"id": "a", "input": "GOOD day"}\n')
+    judged.file("pyproject.toml", '[tool.pytest-llmops.embeddings]\nmodel = "openai_compatible:embed-x"\n')
+    judged.file("test_it.py", RAGAS.replace('"faithfulness") == 0.5', '"answer_relevancy") == pytest.approx(1.0)'))
+
+    def asked_back(request):
+        question = json.dumps({"question": "GOOD day", "noncommittal": 0})
+        return question if request["model"] == "gpt-judge" else None
+
+    standin.script(asked_back)
+    run = judged.run("-p", "no:deepeval", "--llm-json=run.json", env=env)
+    assert run.outcomes == {"passed": 1}, run.out
+    (test,) = run.record["tests"]
+    assert [call["role"] for call in test["calls"]] == ["app"] + ["judge"] * (len(test["calls"]) - 1)
+    sent = len(standin.requests)
+    paths = [request.path for request in standin.requests]
+    assert (paths.count("/v1/embeddings"), paths.count("/v1/chat/completions")) == (1, 1 + 3)
+    replayed = judged.run("-p", "no:deepeval", "--llm-record=none", env=without_keys(env))
+    assert replayed.outcomes == {"passed": 1}, replayed.out
+    assert len(standin.requests) == sent
+
+
+@needs_ragas
 def test_ragas_inside_a_running_loop(judged, standin, env):
     awaiting = RAGAS.replace("    def test", "    @pytest.mark.asyncio\n    async def test")
     recorded_and_replayed(judged, standin, env, awaiting, "ragas.faithfulness", 2, 0.5)

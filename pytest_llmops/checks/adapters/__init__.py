@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from pytest_llmops.checks.embeddings import Embedder
 from pytest_llmops.checks.judge import Judge
 from pytest_llmops.checks.judge_prompt import Prompt
 from pytest_llmops.checks.judge_verdict import validated
@@ -49,12 +50,13 @@ class LibraryScore(Measured):
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What a metric may look at."""
+    """What a metric may look at, and the settings' embeddings, where there are any."""
 
     text: str
     input: str | None = None
     expected: str | None = None
     context: Sequence[str] = ()
+    embedder: Callable[[], Embedder] | None = None
 
 
 class Asked(Question[Any]):

@@ -8,11 +8,12 @@ import importlib
 import inspect
 import math
 import re
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from pytest_llmops.checks.adapters import Asking, LibraryScore, Material, missing, quiet
+from pytest_llmops.checks.embeddings import Embedder
 from pytest_llmops.checks.judge import Judge
 from pytest_llmops.checks.question import short_hash
 from pytest_llmops.errors import JudgeError, SettingsError, did_you_mean
@@ -46,7 +47,8 @@ def evaluate(metric: Any, judge: Judge, material: Material, options: dict[str, A
     taken = inspect.signature(metric.ascore).parameters
     extra = {key: value for key, value in options.items() if key in taken}
     if isinstance(metric, type):
-        metric = _made(metric, llm, {key: value for key, value in options.items() if key not in taken}, name)
+        own = {key: value for key, value in options.items() if key not in taken}
+        metric = _made(metric, llm, own, material.embedder, name)
     elif hasattr(metric, "llm"):
         metric.llm = llm
     given = {**_fields(material), **extra}
@@ -83,12 +85,18 @@ def _snake(word: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", word).lower()
 
 
-def _made(kind: type, llm: Any, options: dict[str, Any], name: str) -> Any:
+def _made(kind: type, llm: Any, options: dict[str, Any], embedder: Callable[[], Embedder] | None, name: str) -> Any:
     wants = inspect.signature(kind).parameters
     if "llm" in wants:
         options = {"llm": llm, **options}
-    if "embeddings" in wants and "embeddings" not in options and wants["embeddings"].default is inspect.Parameter.empty:
-        raise SettingsError(f"ragas {name} needs embeddings: pass embeddings=…, an embedding of ragas'.")
+    if "embeddings" in wants and "embeddings" not in options:
+        if embedder is not None:
+            options["embeddings"] = _embeddings(embedder())
+        elif wants["embeddings"].default is inspect.Parameter.empty:
+            raise SettingsError(
+                f"ragas {name} needs embeddings: [tool.pytest-llmops.embeddings] model = …, or pass embeddings=…, an "
+                "embedding of ragas'."
+            )
     return kind(**options)
 
 
@@ -112,6 +120,21 @@ def _run(coroutine: Coroutine[Any, Any, Any]) -> Any:
     context = contextvars.copy_context()
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(context.run, asyncio.run, coroutine).result()
+
+
+def _embeddings(embedder: Embedder) -> Any:
+    from ragas.embeddings.base import BaseRagasEmbedding
+
+    class Embeddings(BaseRagasEmbedding):  # type: ignore[misc]
+        """Hands every text to our embedder."""
+
+        def embed_text(self, text: str, **_: Any) -> list[float]:
+            return list(embedder.embed(text))
+
+        async def aembed_text(self, text: str, **_: Any) -> list[float]:
+            return list(await asyncio.to_thread(embedder.embed, text))
+
+    return Embeddings()
 
 
 def _model(asking: Asking) -> Any:
