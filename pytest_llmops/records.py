@@ -75,6 +75,9 @@ class Measurement(Record):
     Args:
         value: None exactly where status is not ``ok``.
         definition: hash of what was measured how (judge model and rubric); two differing ones are not comparable.
+        stage: what a guardrail or a safety check looked at; None: the output, or not said.
+        interval: 95 %, of a share that was measured over many labelled texts.
+        texts: how many of them it is a share of, where these are the same in every run.
     """
 
     value: Finite | None = None
@@ -87,11 +90,8 @@ class Measurement(Record):
     definition: str | None = None
     tags: dict[str, str] | None = None
     stage: MeasuredStage | None = None
-    """What a guardrail or a safety check looked at; None: the output, or not said."""
     interval: tuple[Finite, Finite] | None = None
-    """95 % interval of a share that was measured over many texts."""
     texts: int | None = None
-    """How many labelled texts it is a share of, where these are the same in every run."""
 
 
 class StepUse(Record):
