@@ -61,13 +61,12 @@ def choose(
                 f"pytest --llm-baseline={inputs.baseline_path} --llm-update-baseline --llm-trials=5"
             )
         return Chosen(committed)
-    if inputs.baseline == "auto" and committed.is_file():
-        # On a schedule only a fixed anchor shows a slow drift. An edited file is meant, or nothing could ever be
-        # accepted: the base branch's run knows nothing of it.
-        if context.event == "schedule":
-            return Chosen(committed)
-        if inputs.baseline_path in changed:
-            return Chosen(committed, notes=(f"{inputs.baseline_path} is changed here, and is what was compared with.",))
+    if inputs.baseline == "auto" and context.event == "schedule":  # only a fixed anchor shows a slow drift
+        missing = f"Nothing was compared: a schedule needs a fixed anchor, commit {inputs.baseline_path}."
+        return Chosen(committed) if committed.is_file() else Chosen(notes=(missing,))
+    if inputs.baseline == "auto" and committed.is_file() and inputs.baseline_path in changed:
+        # An edited file is meant, or nothing could ever get in: the base branch's run knows nothing of it.
+        return Chosen(committed, notes=(f"{inputs.baseline_path} is changed here, and is what was compared with.",))
     found = _from_artifact(inputs, context, client, folder, project)
     if found.file is None and inputs.baseline == "auto" and committed.is_file():
         return dataclasses.replace(found, file=committed)

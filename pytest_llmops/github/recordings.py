@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from pytest_llmops.errors import GitHubError, LlmopsError
 from pytest_llmops.github import artifacts, rest
@@ -152,35 +153,39 @@ def _put(target: Path, one: Recording, here: str | None, checked_out: str | None
 # -- whose recordings -----------------------------------------------------------------------------------------------
 
 
-def restore(client: rest.Client, context: Context, root: Path, name: str, checked_out: Snapshot) -> list[str]:
+class Restored(NamedTuple):
+    """What was put in place, for the log, and what could not be had, for the reader too; a sentence each."""
+
+    done: list[str]
+    problems: list[str]
+
+
+def restore(client: rest.Client, context: Context, root: Path, name: str, checked_out: Snapshot) -> Restored:
     """Fetch the recordings that this run goes on from: the base branch's, then the pull request's own.
 
     On a push: the branch's own, then those of the pull requests it merged. What cannot be had is told, and missed by
     no replay that does without.
-
-    Returns:
-        What was restored, a sentence each.
     """
     return _restored(_sources(client, context, name), root, checked_out)
 
 
-def restore_attempt(client: rest.Client, context: Context, root: Path, name: str) -> list[str]:
-    """Fetch what the former attempt of this very run recorded; returns as `restore`."""
+def restore_attempt(client: rest.Client, context: Context, root: Path, name: str) -> Restored:
+    """Fetch what the former attempt of this very run recorded."""
     return _restored([("this run's former attempt", _Fetch(client, context, name, run=context.run_id))], root, {})
 
 
-def _restored(sources: Iterable[tuple[str, _Fetch]], root: Path, checked_out: Mapping[str, str]) -> list[str]:
-    told = []
+def _restored(sources: Iterable[tuple[str, _Fetch]], root: Path, checked_out: Mapping[str, str]) -> Restored:
+    restored = Restored([], [])
     for source, fetch in sources:
         try:
             content = fetch()
             changed = apply(root, load(content), checked_out) if content is not None else 0
         except LlmopsError as error:
-            told.append(f"The recordings of {source} could not be restored: {error}")
+            restored.problems.append(f"The recordings of {source} could not be restored: {error}")
             continue
         if changed:
-            told.append(f"{changed} recording{'s' * (changed != 1)} restored from {source}.")
-    return told
+            restored.done.append(f"{changed} recording{'s' * (changed != 1)} restored from {source}.")
+    return restored
 
 
 def _sources(client: rest.Client, context: Context, name: str) -> Iterator[tuple[str, _Fetch]]:

@@ -103,12 +103,14 @@ def restore(environ: Mapping[str, str]) -> None:
     with runner.group("Recordings"):
         client = _client(here, environ)
         name = artifact_name(given, _recordings_name(given))
+        restored = recordings.Restored([], [])
         if state.cassette_dir is None:
-            state.notes += recordings.restore(client, here, root, given.report_name + "-cassettes", state.checked_out)
+            restored = recordings.restore(client, here, root, given.report_name + "-cassettes", state.checked_out)
         elif here.attempt > 1:
-            state.notes += recordings.restore_attempt(client, here, state.recordings_root, name)
+            restored = recordings.restore_attempt(client, here, state.recordings_root, name)
+        state.notes += restored.problems
         _fetch_former(client, here, given, folder)
-        for line in [f"record mode: {state.record}", *state.notes]:
+        for line in [f"record mode: {state.record}", *restored.done, *state.notes]:
             _say(line)
     handing.save(folder, state)
     runner.set_output("folder", folder)

@@ -47,7 +47,7 @@ def arguments(
             ours.append(f"--llm-accept={accept}")
         if inputs.update_baseline:
             ours += ["--llm-update-baseline", "--llm-force"]
-        if context.event == "schedule" and inputs.mode == "live":
+        if context.event == "schedule" and record != "none":
             ours.append("--llm-confirm")
     if cassettes is not None:
         ours.append(f"--llm-cassette-dir={cassettes}")

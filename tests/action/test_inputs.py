@@ -7,8 +7,14 @@ import json
 import pytest
 import yaml
 
+from pytest_llmops import baseline
 from pytest_llmops.errors import GitHubError, SettingsError
-from pytest_llmops.github import context, inputs, recordings
+from pytest_llmops.github import baselines, context, inputs, recordings, rest
+from pytest_llmops.records import to_json
+from pytest_llmops.settings import ProjectSettings
+from tests.action.hub import OWN
+from tests.action.hub import REPOSITORY as REPOSITORY_NAME
+from tests.action.test_verdict import record, run_of
 from tests.conftest import REPOSITORY
 
 
@@ -108,3 +114,54 @@ def test_a_pack_travels_and_what_is_removed_stays_removed(tmp_path) -> None:
     assert recordings.apply(new, pack, recordings.snapshot(new)) == 2
     assert recordings.snapshot(new) == recordings.snapshot(old)
     assert recordings.apply(new, pack, recordings.snapshot(new)) == 0
+
+
+def chosen(tmp_path, hub, event: str, changed: tuple[str, ...] = (), **given) -> baselines.Chosen:
+    here = context.Context(event=event, repository=REPOSITORY_NAME, run_id=9, workflow="llm.yml", branch="main")
+    client = rest.Client(hub.url, OWN)
+    return baselines.choose(
+        inputs.Inputs(**given),
+        here,
+        client,
+        root=tmp_path,
+        folder=tmp_path / "made",
+        changed=changed,
+        project=ProjectSettings(),
+    )
+
+
+def test_which_baseline(tmp_path, hub) -> None:
+    committed = tmp_path / "baseline.json"
+    nothing = chosen(tmp_path, hub, "pull_request")
+    assert nothing.file is None
+    assert "a push to main makes one" in nothing.notes[0]
+    assert "needs a fixed anchor" in chosen(tmp_path, hub, "schedule").notes[0]
+    with pytest.raises(SettingsError, match=r"there is no baseline at baseline\.json\. Make one and commit it: pytest"):
+        chosen(tmp_path, hub, "pull_request", baseline="file")
+    baseline.save(committed, baseline.update(None, run_of(record("c0"))))
+    assert chosen(tmp_path, hub, "pull_request").file == committed
+    assert chosen(tmp_path, hub, "pull_request", baseline="artifact").file is None
+    for number, conclusion in ((5, "success"), (6, "failure")):
+        hub.run(number, event="push", branch="main", sha=str(number) * 40, conclusion=conclusion)
+        hub.artifact(number, "llm-report", {"run.json": to_json(run_of(record("c0")))})
+    newest = chosen(tmp_path, hub, "pull_request")
+    assert (newest.sha, newest.file) == ("5" * 40, tmp_path / "made/baseline.json")
+    assert chosen(tmp_path, hub, "schedule").file == committed
+    assert chosen(tmp_path, hub, "pull_request", ("baseline.json",)).file == committed
+    assert chosen(tmp_path, hub, "pull_request", baseline="none").file is None
+    hub.refuse("GET", "/runs", 403, "Resource not accessible by integration")
+    refused = chosen(tmp_path, hub, "pull_request")
+    assert refused.file == committed
+    assert "permissions need `actions: read`" in refused.notes[0]
+
+
+def test_a_run_that_is_passed_over_for_want_of_an_artifact(tmp_path, hub) -> None:
+    hub.run(5, event="push", branch="main", sha="5" * 40)
+    hub.artifact(5, "llm-report", {"run.json": to_json(run_of(record("c0")))})
+    hub.run(6, event="push", branch="main", sha="6" * 40)
+    hub.artifact(6, "llm-report", {"run.json": "{}"}, expired=True)
+    hub.run(7, event="push", branch="main", sha="7" * 40)
+    assert chosen(tmp_path, hub, "pull_request").sha == "5" * 40
+    hub.run(8, event="push", branch="main", sha="8" * 40)
+    hub.artifact(8, "llm-report", {"run.json": '{"schema": 99}'})
+    assert "cannot be compared with" in chosen(tmp_path, hub, "pull_request").notes[0]
