@@ -56,7 +56,7 @@ def surroundings(
     moderation = project.moderation
     return Surroundings(
         judge=cache(lambda: configured(project.judge, judge, hosts=project.hosts, root=root)),
-        judged=bool(judge or project.judge.panel.members),
+        judged=bool(judge or project.judge.panel.members or "safety" in project.judge.criteria),
         moderator=None if moderation is None else cache(lambda: _moderator(moderation)),
         toxicity=project.toxicity,
         others=others,
