@@ -1,4 +1,4 @@
-"""Personal data is masked in the records of tests that are about safety, and so in every report. docs/safety.md."""
+"""What a test's record does not keep, and so no report shows: personal data where it is about safety, or all texts."""
 
 from __future__ import annotations
 
@@ -28,6 +28,27 @@ def masked(test: TestRecord, *, looked: bool = False) -> TestRecord:
         for tool in call.tool_calls:
             tool.arguments = _mask(tool.arguments)
     return test
+
+
+def without_text(test: TestRecord) -> TestRecord:
+    """A copy in which nothing stands that a person or a model wrote: ``llm_store_text = false``.
+
+    Numbers stay, and so does why a built-in one is unknown; a failed assertion's words may quote the answer.
+    """
+    kept = test.model_copy(deep=True)
+    kept.input = kept.output = None
+    if kept.error is not None:
+        kept.error = "failed; its words are not kept (llm_store_text)"
+    for call in kept.calls:
+        call.text = call.request = None
+        for tool in call.tool_calls:
+            tool.arguments = None
+    for name, measured in kept.measurements.items():
+        if measured.source != "builtin" or name == "pass":
+            measured.reason = None
+    for guardrail in kept.guardrails:
+        guardrail.reason = None
+    return kept
 
 
 def _concerned(test: TestRecord) -> bool:

@@ -175,27 +175,6 @@ class TestRecord(Record):
     """Metric to what the judge said of a stored answer then and now (judge drift)."""
 
 
-def without_text(test: TestRecord) -> TestRecord:
-    """A copy in which nothing stands that a person or a model wrote: ``llm_store_text = false``.
-
-    Numbers stay, and so does why a built-in one is unknown; a failed assertion's words may quote the answer.
-    """
-    kept = test.model_copy(deep=True)
-    kept.input = kept.output = None
-    if kept.error is not None:
-        kept.error = "failed; its words are not kept (llm_store_text)"
-    for call in kept.calls:
-        call.text = call.request = None
-        for tool in call.tool_calls:
-            tool.arguments = None
-    for name, measured in kept.measurements.items():
-        if measured.source != "builtin" or name == "pass":
-            measured.reason = None
-    for guardrail in kept.guardrails:
-        guardrail.reason = None
-    return kept
-
-
 class MetricSummary(Record):
     """A metric over the run: its definition and distribution over cases."""
 

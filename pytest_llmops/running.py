@@ -13,8 +13,8 @@ from pytest_llmops.cassettes.redaction import Scrubber
 from pytest_llmops.errors import JudgeError
 from pytest_llmops.evaluation import Evaluation
 from pytest_llmops.marker import MarkerSpec, Trial
-from pytest_llmops.masking import masked
-from pytest_llmops.records import CassetteUse, Measurement, Outcome, TestRecord, without_text
+from pytest_llmops.masking import masked, without_text
+from pytest_llmops.records import CassetteUse, Measurement, Outcome, TestRecord
 
 
 @dataclass
