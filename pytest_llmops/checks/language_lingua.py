@@ -31,7 +31,7 @@ def _detector(possible: tuple[str, ...]) -> LanguageDetector | None:
         from lingua import IsoCode639_1, Language, LanguageDetectorBuilder
     except ImportError:
         raise SettingsError(
-            'language_detector = "lingua" needs the extra: pip install \'pytest-llmops[lingua]\'. '
+            "language_detector = \"lingua\" needs the extra: pip install 'pytest-llmops[lingua]'. "
             "Without that setting py3langid is used, which is installed."
         ) from None
     known = {language.iso_code_639_1.name.lower() for language in Language.all()}
