@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pytest_llmops.session import ItemSession
 
 _AT_ONCE = 8
+_NOT_RUN = {"arm": "the first arm", "text": None}
 
 
 def given_by(item: pytest.Item, evaluation: Evaluation, folder: Path | None) -> str:
@@ -74,9 +75,9 @@ def judge(answers: Mapping[str, str], tests: Sequence[TestRecord], items: ItemSe
         by_pair[given["pair"], given["trial"]].append((nodeid, given))
     jobs = []
     for arms in by_pair.values():
-        (_, first), *others = sorted(arms, key=lambda one: one[1]["index"])
-        if first["index"] == 0:
-            jobs += [(first, second, records[nodeid]) for nodeid, second in others if nodeid in records]
+        first = next((given for _, given in arms if given["index"] == 0), _NOT_RUN)
+        later = [(nodeid, given) for nodeid, given in arms if given["index"] > 0 and nodeid in records]
+        jobs += [(first, given, records[nodeid]) for nodeid, given in later]
     return asyncio.run(_all(jobs, items))
 
 
@@ -112,7 +113,7 @@ async def _judged(
                 rubric = Rubric(**{**fields, "levels": {int(k): v for k, v in fields["levels"].items()}})
                 note = _Note(record, rubric.name, first["arm"], items.store_text)
                 if None in texts:
-                    note.missing("unscored", "one of the arms has no answer")
+                    note.missing("unscored", f"no answer of {first['arm']} or of {second['arm']} to compare")
                     continue
                 try:
                     note.found(await aprefer(judge.named(rubric.name), rubric, *texts, **second["given"]))

@@ -192,6 +192,18 @@ def test_pairs_without_a_recording_or_a_verdict_fail_the_run(judged_arms, standi
     assert arms.run("--llm-record=none", env=env).outcomes == {"passed": 48}
 
 
+def test_without_the_first_arm_nothing_is_compared(judged_arms, standin):
+    arms, env = judged_arms
+    run = arms.run("-k", "polite", "--llm-json=run.json", env=env)
+    assert run.outcomes == {"passed": 24, "deselected": 48}, run.out
+    measured = run.record["tests"][0]["measurements"]["helpfulness.prefers"]
+    assert (measured["status"], measured["reason"]) == (
+        "unscored",
+        "no answer of the first arm or of polite to compare",
+    )
+    assert not any(request.json["model"] == "gpt-judge" for request in standin.requests)
+
+
 def test_a_misspelt_preference_is_one_clear_message(judged_arms):
     arms, env = judged_arms
     arms.file("test_it.py", SIDE_BY_SIDE.replace('"helpfulness"', '"helpfulnes"'))

@@ -35,6 +35,16 @@ def records(a, b, metric="quality", *, b_cases=None, groups=None, **more):
     return found
 
 
+def preferring(values, bias=0.0):
+    """Twelve cases and more: how far the second arm's answer was preferred to the first's."""
+    tests = records([1.0] * len(values), [1.0] * len(values))
+    tags = {"preferred_to": "old"}
+    for test, value in zip([test for test in tests if test.arm == "new"], values, strict=True):
+        test.measurements["clarity.prefers"] = Measurement(value=value, source="builtin", kind="rate", tags=tags)
+        test.measurements["clarity.position_bias"] = Measurement(value=bias, source="builtin", tags=tags)
+    return tests
+
+
 def only(tests, **more):
     (found,) = compare_arms(tests, settings={}, **more)
     return found.metrics[0]
@@ -144,3 +154,31 @@ def test_arms_that_cannot_be_split(arms, weights):
 def test_a_marker_that_cannot_be_used(args, kwargs, message):
     with pytest.raises(SettingsError, match=message):
         parse(args, kwargs)
+
+
+def test_preferences_are_tested_against_a_draw():
+    """Sleep data once more: twice the distance to .5 has the t-test's p .00283, whatever its unit."""
+    differences = [1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4]
+    values = [0.5 + difference / 10 for difference in differences]
+    (found,) = compare_arms(preferring(values, bias=-0.5))
+    row = next(row for row in found.metrics if row.metric == "clarity.prefers")
+    assert row.p == pytest.approx(0.00283289)
+    assert row.p_adjusted == pytest.approx(2 * 0.00283289)  # Holm: quality is compared, too
+    assert (row.winner, row.cases) == ("new", 10)
+    assert row.a + row.b == pytest.approx(1.0)
+    assert row.delta == pytest.approx(2 * 1.58 / 10)
+    assert found.position_bias == {"clarity": -0.5}
+    assert found.unpaired == 0
+    assert [row.metric for row in found.metrics] == ["quality", "clarity.prefers"]
+    lines = render([found])
+    assert any(
+        "position bias -0.50: by its place alone, whichever stood second was taken more often" in x for x in lines
+    )
+
+
+def test_a_preference_is_for_its_own_pair_of_arms():
+    tests = preferring([1.0] * 10)
+    for test in tests:
+        test.measurements.get("clarity.prefers", Measurement(value=0)).tags = {"preferred_to": "another"}
+    (found,) = compare_arms(tests)
+    assert [row.metric for row in found.metrics] == ["quality"]
