@@ -130,13 +130,22 @@ class Gate:
         run.cost_by_tag = cost_by_tag(run.tests)
 
     def _fail_gate(self, comparison: Comparison, policy: Policy) -> None:
+        """Red lines; in JUnit's file the gated metrics that pass are test cases, too."""
         from pytest_llmops import compare
+        from pytest_llmops.reports import junit
 
+        rows = [row for row in comparison.metrics if row.gate]
+        described = self._settings.junit_properties
+        verdicts = {row.metric: junit.verdict(row) if described else [] for row in rows}
         for failure in compare.failures(comparison, policy):
-            self._fail(failure.nodeid, failure.message)
+            self._fail(failure.nodeid, failure.message, verdicts.get(failure.name))
+        for row in rows:
+            if not compare.fails(row, policy) or row.accepted:
+                nodeid = f"llm-baseline::{row.metric}"
+                made_up.note(self._config, nodeid, ("llm-baseline", None, nodeid), verdicts[row.metric])
 
-    def _fail(self, nodeid: str, message: str) -> None:
-        made_up.fail(self._config, nodeid, message, ("llm-baseline", None, nodeid))
+    def _fail(self, nodeid: str, message: str, properties: made_up.Properties | None = None) -> None:
+        made_up.fail(self._config, nodeid, message, ("llm-baseline", None, nodeid), properties)
 
     def _check_keys(self, stored: Baseline, run: RunRecord) -> None:
         """The same tests under other node ids: pytest took another folder as its root, and nothing was compared."""

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 from _pytest._code.code import ReprFileLocation, TerminalRepr  # what a report's longrepr is made of
+from _pytest.junitxml import xml_key
 
 Location = tuple[str, int | None, str]
+Properties = list[tuple[str, object]]
 
 
 class Report(pytest.TestReport):
@@ -40,7 +42,26 @@ class _Explanation(TerminalRepr):
         return self._message
 
 
-def fail(config: pytest.Config, nodeid: str, message: str, location: Location) -> None:
+def note(config: pytest.Config, nodeid: str, location: Location, properties: Properties) -> None:
+    """Put a passed test case into JUnit's file, and nowhere else."""
+    report = Report(nodeid, location, {}, "passed", None, "call")
+    xml = config.stash.get(xml_key, None)
+    if xml is not None:
+        xml.pytest_runtest_logreport(report)
+    _describe(config, report, properties)
+
+
+def _describe(config: pytest.Config, report: Report, properties: Properties) -> None:
+    """Give a test case of JUnit's file its properties, which it takes from tests at their teardown only."""
+    xml = config.stash.get(xml_key, None)
+    if xml is not None:
+        for name, value in properties:
+            xml.node_reporter(report).add_property(name, value)
+
+
+def fail(
+    config: pytest.Config, nodeid: str, message: str, location: Location, properties: Properties | None = None
+) -> None:
     """Report a failure: red bar, FAILED line, JUnit, exit 1.
 
     The cache's and stepwise's plugins do not see it, or they would look for a test of that name; nor does the session,
@@ -50,7 +71,9 @@ def fail(config: pytest.Config, nodeid: str, message: str, location: Location) -
     session = manager.get_plugin("session")
     assert isinstance(session, pytest.Session)
     session.testsfailed += 1
-    report = Report(nodeid, location, {}, "failed", _Explanation(message, location), "call", sections=(), duration=0.0)
+    explained = _Explanation(message, location)
+    report = Report(nodeid, location, {}, "failed", explained, "call")
     others = [p for name in ("lfplugin", "stepwiseplugin") if (p := manager.get_plugin(name)) is not None]
     manager.subset_hook_caller("pytest_runtest_logreport", [session, *others])(report=report)
     report.logged = True
+    _describe(config, report, properties or [])

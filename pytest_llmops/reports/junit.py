@@ -1,8 +1,8 @@
-"""``llmops.*`` properties of JUnit's test cases."""
+"""``llmops.*`` properties of JUnit's test cases: evaluations, and the gate's verdicts."""
 
 from __future__ import annotations
 
-from pytest_llmops.records import TestRecord
+from pytest_llmops.records import MetricComparison, TestRecord
 
 DIGITS = "{:.6g}"
 
@@ -26,4 +26,16 @@ def properties(test: TestRecord) -> list[tuple[str, str]]:
         found.append(("llmops.models", ", ".join(sorted({call.model for call in test.calls if call.model}))))
     if test.cassette.file:
         found.append(("llmops.cassette", test.cassette.file))
+    return found
+
+
+def verdict(row: MetricComparison) -> list[tuple[str, object]]:
+    """The same of a metric's verdict: its numbers, those that there are."""
+    found: list[tuple[str, object]] = [("llmops.verdict", row.verdict), ("llmops.cases", str(row.cases))]
+    p = row.p if row.p_adjusted is None else row.p_adjusted
+    for name, value in (("baseline", row.baseline), ("current", row.current), ("delta", row.delta), ("p", p)):
+        if value is not None:
+            found.append((f"llmops.{name}", DIGITS.format(value)))
+    if row.accepted:
+        found.append(("llmops.accepted", row.accepted))
     return found

@@ -93,6 +93,28 @@ def test_junit_has_what_was_measured(suite, standin, n):
     assert set(map(len, properties(suite.path / "junit.xml").values())) == {0}
 
 
+@pytest.mark.parametrize("n", [None, 2])
+def test_the_gates_verdicts_are_test_cases_in_junit(suite, standin, n):
+    env = speaking_to(standin, PROMPT="Do tell me at length, please: ")
+    run = suite.run(BASELINE, "--llm-record=live", "--junitxml=junit.xml", env=env, n=n)
+    assert run.outcomes == {"passed": 24}
+    suites = ElementTree.parse(suite.path / "junit.xml").getroot().find("testsuite")
+    assert (suites.get("tests"), suites.get("failures")) == ("26", "1")
+    verdicts = {case.get("name"): case for case in suites if case.get("classname") == "llm-baseline"}
+    assert {name: len(case.findall("failure")) for name, case in verdicts.items()} == {"brevity": 1, "pass": 0}
+    found = properties(suite.path / "junit.xml")
+    assert found["brevity"]["llmops.verdict"] == "regressed"
+    assert float(found["brevity"]["llmops.delta"]) < 0
+    assert float(found["brevity"]["llmops.p"]) < 0.05
+    assert (found["pass"]["llmops.verdict"], found["pass"]["llmops.cases"]) == ("no_regression", "12")
+    off = ("--junitxml=off.xml", "--llm-junit-properties=false")
+    suite.run(BASELINE, "--llm-record=live", *off, env=env, n=n)
+    assert set(map(len, properties(suite.path / "off.xml").values())) == {0}
+    missing = suite.run(BASELINE, "--llm-record=none", "--llm-cassette-dir=no", "--junitxml=none.xml", env=env, n=n)
+    assert missing.returncode == 1
+    assert "pass" not in properties(suite.path / "none.xml"), "what has no verdict did not pass"
+
+
 def test_a_report_that_cannot_be_written_keeps_no_other_from_it(suite, standin):
     env = speaking_to(standin)
     suite.file("taken", "a file where a folder is wanted")
