@@ -56,11 +56,7 @@ def compare(
     policy = policy or Policy()
     pairing = pair(baseline, run, selected)
     definitions, conflicts = _definitions(pairing.trials, policy)
-    accepted = {
-        case: words
-        for case in {*baseline.cases, *pairing.changed}
-        if accept and (words := acceptance.find(accept, policy.today, case=case))
-    }
+    accepted = _accepted_cases({*baseline.cases, *pairing.changed}, accept, policy)
     pairs = [one for one in pairing.pairs if one.case not in accepted]
     repriced = _repriced(baseline.fingerprint, run.fingerprint)
     state = _measured(baseline, pairs, definitions, conflicts, policy, repriced)
@@ -76,14 +72,26 @@ def compare(
     )
     _add_cases(result, baseline, pairing, state, definitions, policy)
     _accept(result, accept, accepted, policy)
-    shown = {one.case for one in result.broken_cases} | {one.case for one in result.findings}
-    left_out = (one.case for one in pairing.pairs if one.case in accepted and one.case not in shown)
-    result.accepted += [f"{case} (left out): {accepted[case]}" for case in left_out]
+    result.accepted += _left_out(result, pairing, accepted)
     known = {*baseline.metrics, *definitions}
     result.notes = _notes(baseline, run, pairing, state, definitions)
     result.prompt_changes = prompts.changes(baseline.fingerprint, run.fingerprint)
     result.notes += acceptance.remarks(accept, policy.today, known, {*baseline.cases, *pairing.new})
     return result
+
+
+def _accepted_cases(cases: Collection[str], accept: Sequence[Accepted], policy: Policy) -> dict[str, str]:
+    """Cases to what accepts them, in words."""
+    if not accept:
+        return {}
+    return {case: words for case in cases if (words := acceptance.find(accept, policy.today, case=case))}
+
+
+def _left_out(result: Comparison, pairing: Pairing, accepted: dict[str, str]) -> list[str]:
+    """Accepted cases that nothing else is said of."""
+    shown = {one.case for one in result.broken_cases} | {one.case for one in result.findings}
+    cases = (one.case for one in pairing.pairs if one.case in accepted and one.case not in shown)
+    return [f"{case} (left out): {accepted[case]}" for case in cases]
 
 
 def _definitions(

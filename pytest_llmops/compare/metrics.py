@@ -134,13 +134,20 @@ def measure(name: str, definition: MetricDefinition, policy: Policy, sheet: Shee
         left_out=int(before.given.sum() - wanted.sum()),
         exact=bool(both.any()) and bool(sheet.exact[both].all()),
     )
-    if not tested.exact and drops.size >= 2:
-        tested.result = stats.paired_t(drops, margin=tested.test_margin)
-    elif not tested.exact and case_before.size == 1 and definition.kind == "rate":
-        shares = float(case_before[0]), float(case_now[0])
-        pair = sheet.pairs[int(tested.kept[0])]
-        tested.result = labelled.tested(name, pair, *shares, higher_is_better=rule.higher_is_better)
+    tested.result = _result(tested)
     return tested
+
+
+def _result(tested: Tested) -> stats.PairedT | None:
+    if tested.exact:
+        return None
+    if tested.drops.size >= 2:
+        return stats.paired_t(tested.drops, margin=tested.test_margin)
+    if tested.case_before.size == 1 and tested.definition.kind == "rate":
+        shares = float(tested.case_before[0]), float(tested.case_now[0])
+        pair = tested.pairs[int(tested.kept[0])]
+        return labelled.tested(tested.name, pair, *shares, higher_is_better=tested.rule.higher_is_better)
+    return None
 
 
 def verdict_of(tested: Tested, policy: Policy, p_worse: float | None, p_better: float | None) -> VerdictWord:

@@ -39,11 +39,7 @@ def merge(
     ran = {test.case for test in tests}
     deselected = sorted({case for _, run in shards for case in run.deselected} - ran)
     if deselected and not numbered and not allow_deselected:
-        raise BaselineError(
-            f"{_some(deselected)} was left out (deselected) by every one of these {len(shards)} run records; is a "
-            "shard missing?\nAdd its record. If they are left out on purpose: pytest-llmops merge --allow-deselected, "
-            "or number the shards: pytest --llm-shard=1/3"
-        )
+        raise BaselineError(_maybe_missing(deselected, len(shards)))
     first = min((run for _, run in shards), key=lambda run: run.created)
     environment = first.environment.model_copy(update={"dirty": _any([run.environment.dirty for _, run in shards])})
     return RunRecord(
@@ -56,6 +52,14 @@ def merge(
         cost_by_tag=cost_by_tag(tests),
         safety=safety.summarize(tests, limits),
         ab=compare_arms(tests, settings=settings),
+    )
+
+
+def _maybe_missing(deselected: Sequence[str], shards: int) -> str:
+    return (
+        f"{_some(deselected)} was left out (deselected) by every one of these {shards} run records; is a shard "
+        "missing?\nAdd its record. If they are left out on purpose: pytest-llmops merge --allow-deselected, or number "
+        "the shards: pytest --llm-shard=1/3"
     )
 
 

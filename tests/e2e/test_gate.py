@@ -330,8 +330,8 @@ def test_values_that_an_update_drops_are_told(suite, standin):
     assert run.returncode == 0, run.out
     run.match(
         "llmops: wrote base.json, 13 cases.",
-        "llmops: curses changed (direction lower → higher): its stored values of 11 cases that did not run are dropped, "
-        "since they mean something else: test_it.py::test_it[[]c0], *",
+        "llmops: curses changed (direction lower → higher): its stored values of 11 cases that did not run are "
+        "dropped, since they mean something else: test_it.py::test_it[[]c0], *",
     )
     assert suite.read("base.json").count('"curses":') == 1 + 1  # its definition, and c1
 
