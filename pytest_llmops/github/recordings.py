@@ -166,16 +166,22 @@ def restore(client: rest.Client, context: Context, root: Path, name: str, checke
     On a push: the branch's own, then those of the pull requests it merged. What cannot be had is told, and missed by
     no replay that does without.
     """
-    return _restored(_sources(client, context, name), root, checked_out)
-
-
-def restore_attempt(client: rest.Client, context: Context, root: Path, name: str) -> Restored:
-    """Fetch what the former attempt of this very run recorded."""
-    return _restored([("this run's former attempt", _Fetch(client, context, name, run=context.run_id))], root, {})
-
-
-def _restored(sources: Iterable[tuple[str, _Fetch]], root: Path, checked_out: Mapping[str, str]) -> Restored:
     restored = Restored([], [])
+    _restore_from(_sources(client, context, name), root, checked_out, restored)
+    return restored
+
+
+def restore_attempt(
+    client: rest.Client, context: Context, root: Path, name: str, checked_out: Snapshot, restored: Restored
+) -> None:
+    """Fetch what the former attempt of this very run recorded, too."""
+    former = _Fetch(client, context, name, run=context.run_id)
+    _restore_from([("this run's former attempt", former)], root, checked_out, restored)
+
+
+def _restore_from(
+    sources: Iterable[tuple[str, _Fetch]], root: Path, checked_out: Mapping[str, str], restored: Restored
+) -> None:
     for source, fetch in sources:
         try:
             content = fetch()
@@ -185,7 +191,6 @@ def _restored(sources: Iterable[tuple[str, _Fetch]], root: Path, checked_out: Ma
             continue
         if changed:
             restored.done.append(f"{changed} recording{'s' * (changed != 1)} restored from {source}.")
-    return restored
 
 
 def _sources(client: rest.Client, context: Context, name: str) -> Iterator[tuple[str, _Fetch]]:
@@ -196,8 +201,6 @@ def _sources(client: rest.Client, context: Context, name: str) -> Iterator[tuple
     if context.event == "push":
         for number, head in _merged(client, context):
             yield f"pull request #{number}", _Fetch(client, context, name, branch=head, event="pull_request")
-    if context.attempt > 1:
-        yield "this run's former attempt", _Fetch(client, context, name, run=context.run_id)
 
 
 @dataclass(frozen=True, slots=True)

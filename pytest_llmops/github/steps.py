@@ -106,8 +106,8 @@ def restore(environ: Mapping[str, str]) -> None:
         restored = recordings.Restored([], [])
         if state.cassette_dir is None:
             restored = recordings.restore(client, here, root, given.report_name + "-cassettes", state.checked_out)
-        elif here.attempt > 1:
-            restored = recordings.restore_attempt(client, here, state.recordings_root, name)
+        if here.attempt > 1:
+            recordings.restore_attempt(client, here, state.recordings_root, name, state.checked_out, restored)
         state.notes += restored.problems
         _fetch_former(client, here, given, folder)
         for line in [f"record mode: {state.record}", *restored.done, *state.notes]:

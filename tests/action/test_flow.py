@@ -28,6 +28,12 @@ def test_a_regression_against_mains_newest_run_is_red_and_told(shop: Shop) -> No
     assert f"https://github.com/octo/shop/commit/{'a' * 40}" in comment["body"]
     assert "facts" in job.summary
     assert json.loads((shop.hub.members(shop.runs, "llm-report"))["run.json"])["schema"] == 1
+    told = comment["body"]
+    commented = shop.comment_job(shop.runs)  # the second workflow runs for this repository's own pull requests, too
+    assert commented.outputs["comment-url"] == comment["html_url"], commented.log
+    assert comment["body"] == told
+    assert not any(request.method == "PATCH" for request in shop.hub.requests), "nothing to bring up to date"
+    shop.runs -= 1
     assert job.outputs["report-url"].endswith(str(shop.hub.artifacts[shop.runs][0]["id"]))
 
 
@@ -135,12 +141,17 @@ def test_an_edited_committed_baseline_counts_before_mains_run(shop: Shop, main: 
     assert "baseline.json" in shop.hub.comments[7][0]["body"]
 
 
+QUIET = {"comment": "on-change", "fail-on": "failure", "annotate": "false", "junit-path": "out/junit.xml"}
+
+
 def test_first_comments_on_change_only_where_something_changed(shop: Shop, main: Shop) -> None:
     same = shop.pull_request(inputs={"comment": "on-change"})
     assert same.conclusion == "success", same.log
     assert not shop.hub.comments
     shop.file("prompt.txt", "In short: ")
-    worse = shop.pull_request(inputs={"comment": "on-change", "fail-on": "failure"})
+    worse = shop.pull_request(inputs=QUIET)
+    assert (shop.folder / "out/junit.xml").is_file()
+    assert not worse.annotations()
     assert (worse.conclusion, worse.outputs["conclusion"]) == ("success", "regression"), worse.log
     assert len(shop.hub.comments[7]) == 1
     shop.file("prompt.txt", "Answer: ")

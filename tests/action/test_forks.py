@@ -130,6 +130,12 @@ def test_a_miss_of_a_fork_is_one_neutral_conclusion(shop: Shop, main: Shop) -> N
     assert "In short" in comment["body"]
 
 
+def test_a_fork_needs_no_token_at_all(shop: Shop, main: Shop) -> None:
+    job = shop.pull_request(head=FORK, key=False, token="")
+    assert (job.conclusion, job.outputs["conclusion"]) == ("success", "success"), job.log
+    assert not shop.hub.comments
+
+
 def test_a_miss_on_mains_own_run_is_red(shop: Shop, main: Shop) -> None:
     shop.file("prompt.txt", "In short: ")
     job = shop.push(key=False)
