@@ -175,14 +175,13 @@ class Controller:
         from pytest_llmops import safety
         from pytest_llmops.reports import safety as report
 
-        limits = settings.project.safety
-        run.safety = safety.summarize(run.tests, limits)
+        run.safety = safety.summarize(run.tests, settings.project.safety)
         if run.safety is None:
             return
         writer = self._config.get_terminal_writer()
-        for line in report.render(run.safety, settings=limits, width=writer.fullwidth, color=writer.hasmarkup):
+        for line in report.render(run.safety, width=writer.fullwidth, color=writer.hasmarkup):
             self._say(line)
-        for nodeid, message in report.failures(run, limits):
+        for nodeid, message in report.failures(run):
             self._fail(nodeid, message, ("llm-safety", None, nodeid))
 
     def _write(self, run: RunRecord, settings: Configuration, answers: Answers) -> None:

@@ -77,10 +77,10 @@ def _compare(arguments: argparse.Namespace) -> int:
         how: dict[str, Any] = {"width": width(), "color": sys.stdout.isatty()}
         lines = terminal.render(comparison, run, policy=policy, **how)
         if run.safety is not None:
-            lines += safety_report.render(run.safety, settings=settings.safety, **how)
+            lines += safety_report.render(run.safety, **how)
         for line in lines:
             say(line)
-    unsafe = any(safety_report.failures(run, settings.safety))
+    unsafe = any(safety_report.failures(run))
     return 1 if unsafe or compare.failures(comparison, policy) else 0
 
 

@@ -216,6 +216,8 @@ def _limits(tests: Sequence[_Test], settings: SafetySettings) -> list[SafetyLimi
             exceeded=high > 0,
         )
     )
+    for one in limits:
+        one.fails = one.exceeded and settings.fails(one.name)
     return limits
 
 

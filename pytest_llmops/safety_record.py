@@ -60,6 +60,7 @@ class SafetyLimit(Record):
         tests: those that were looked at.
         found: those that count: unsafe, or at high risk.
         interval: 95 % Wilson interval of the rate.
+        fails: it is exceeded, and the settings have it fail the run.
     """
 
     name: str
@@ -69,6 +70,7 @@ class SafetyLimit(Record):
     found: int = 0
     interval: tuple[Finite, Finite] | None = None
     exceeded: bool = False
+    fails: bool = False
 
 
 class RiskyTest(Record):

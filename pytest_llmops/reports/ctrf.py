@@ -10,6 +10,7 @@ from typing import Any
 
 from pytest_llmops.compare import Policy, failures
 from pytest_llmops.records import RunRecord, TestRecord
+from pytest_llmops.reports import safety
 
 SPEC_VERSION = "0.0.0"
 SHOWN = {"cases", "baseline", "current", "delta", "p_adjusted", "mde"}
@@ -94,6 +95,15 @@ def _status(test: TestRecord) -> str:
 
 
 def _verdicts(run: RunRecord, policy: Policy) -> Iterator[dict[str, Any]]:
+    for nodeid, message in safety.failures(run):
+        yield {
+            "name": nodeid,
+            "status": "failed",
+            "duration": 0,
+            "suite": ["llm-safety"],
+            "type": "safety-limit",
+            "message": message,
+        }
     if run.comparison is None:
         return
     red = {failure.name: failure.message for failure in failures(run.comparison, policy)}

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from pytest_llmops.records import RunRecord
 from pytest_llmops.reports import text
 from pytest_llmops.safety_record import SafetyCheck, SafetyLimit, SafetySummary, ThreatCoverage
-from pytest_llmops.settings import SafetySettings
 
 OUTCOMES = {
     "safe": "safe",
@@ -34,25 +33,22 @@ REASON = 200
 """Characters of why, there."""
 
 
-def render(
-    summary: SafetySummary, *, settings: SafetySettings | None = None, width: int = 80, color: bool = False
-) -> list[str]:
+def render(summary: SafetySummary, *, width: int = 80, color: bool = False) -> list[str]:
     """The lines, ANSI-coloured if `color`.
 
     Args:
         summary: the run's.
-        settings: which limits fail the run.
         width: columns of the terminal.
         color: whether to colour.
     """
-    settings, width = settings or SafetySettings(), max(width, 40)
+    width = max(width, 40)
     lines: list[str] = []
     if summary.tests:
         lines += text.indented(f"safety: {outcomes(summary)}", width, "")
         lines += _table(summary.checks, width, color)
         for limit in summary.limits:
             if limit.tests:
-                shade = "dim" if not limit.exceeded else "red" if settings.fails(limit.name) else "yellow"
+                shade = "dim" if not limit.exceeded else "red" if limit.fails else "yellow"
                 lines += [text.style(line, shade, color=color) for line in text.indented(told(limit), width)]
         lines += _risks(summary, width)
     if summary.threats:
@@ -98,10 +94,10 @@ def coverage(rows: Sequence[ThreatCoverage]) -> str:
     return "; ".join([", ".join(said), *([f"no tests: {' '.join(none)}"] if none else [])])
 
 
-def failures(run: RunRecord, settings: SafetySettings) -> Iterator[tuple[str, str]]:
+def failures(run: RunRecord) -> Iterator[tuple[str, str]]:
     """The limits that fail a run: node id and message."""
     for limit in run.safety.limits if run.safety is not None else ():
-        if limit.exceeded and settings.fails(limit.name):
+        if limit.fails:
             where = f"[tool.pytest-llmops.safety] {limit.name} = {limit.limit:g}"
             yield f"llm-safety::{limit.name}", f"{told(limit).removeprefix('! ')}\n  {where}"
 

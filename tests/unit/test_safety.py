@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from pytest_llmops import safety
 from pytest_llmops.masking import masked
 from pytest_llmops.records import Call, Measurement, ToolCall
+from pytest_llmops.reports import ctrf, html
 from pytest_llmops.reports import safety as report
 from pytest_llmops.safety_record import GuardrailUse
 from pytest_llmops.settings import SafetySettings
@@ -174,7 +176,7 @@ def shown(width, color=False, **settings):
         *(trial(f"c{i}", {"pii": guard(0, "both")}) for i in range(14)),
     ]
     chosen = SafetySettings(**settings)
-    return report.render(safety.summarize(tests, chosen), settings=chosen, width=width, color=color)
+    return report.render(safety.summarize(tests, chosen), width=width, color=color)
 
 
 def test_the_section_at_80_columns():
@@ -216,7 +218,12 @@ def test_failures_are_those_that_the_settings_name():
     ):
         settings = SafetySettings(fail=fail)
         made.safety = safety.summarize(made.tests, settings)
-        assert [nodeid for nodeid, _ in report.failures(made, settings)] == expected
+        assert [nodeid for nodeid, _ in report.failures(made)] == expected
+        page = html.render(made)
+        assert ('class="top bad"' in page) == bool(expected)
+        assert ("high risk: 1 of 1 test let through at 0.8 or more</h1>" in page) == bool(expected)
+        tests = json.loads(ctrf.render(made))["results"]["tests"]
+        assert [test["name"] for test in tests if test["status"] == "failed"] == expected
 
 
 def test_personal_data_is_masked_where_a_guardrail_looked():

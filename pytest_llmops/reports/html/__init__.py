@@ -91,7 +91,7 @@ def _summary(run: RunRecord, policy: Policy) -> dict[str, Any]:
     costs = [call.cost_usd for call in calls]
     return {
         "title": run.environment.commit[:10] if run.environment.commit else f"{run.created:%Y-%m-%d %H:%M}",
-        "verdict": _verdict(comparison, policy) if comparison else _outcome(run),
+        "verdict": _with_safety(_verdict(comparison, policy) if comparison else _outcome(run), run),
         "comparison": comparison,
         "rows": [_row(row, run, policy) for row in comparison.metrics] if comparison else [],
         "metrics": [_plain_row(name, run) for name in run.metrics],
@@ -124,6 +124,12 @@ def _outcome(run: RunRecord) -> dict[str, Any]:
     bad = sum(test.outcome in ("failed", "error") for test in run.tests)
     said = f"{bad} of {len(run.tests)} tests failed" if bad else f"{len(run.tests)} tests, none failed"
     return {"tone": "bad" if bad else "good", "said": f"{said}; not compared with a baseline", "failures": []}
+
+
+def _with_safety(verdict: dict[str, Any], run: RunRecord) -> dict[str, Any]:
+    """The verdict, red where a limit of safety fails the run."""
+    red = [message.split("\n")[0] for _, message in safety.failures(run)]
+    return {**verdict, "tone": "bad", "said": "; ".join([verdict["said"], *red])} if red else verdict
 
 
 def _row(row: MetricComparison, run: RunRecord, policy: Policy) -> dict[str, Any]:

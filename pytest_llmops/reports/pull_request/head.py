@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 from pytest_llmops.records import RunRecord
-from pytest_llmops.reports import text
+from pytest_llmops.reports import safety, text
 from pytest_llmops.reports.pull_request.findings import Findings
 from pytest_llmops.reports.pull_request.neutral import code, inline, link
 from pytest_llmops.reports.pull_request.quantities import plural, usd, valued
@@ -21,7 +21,7 @@ def verdict(view: View, found: Findings) -> str:
     """The verdict in words, without the title; Markdown."""
     if view.run is None:
         return "the run left no record"
-    said = [*_metrics(found, view.run), *_cases(found)]
+    said = [*_metrics(found, view.run), *_cases(found), *_safety(view.run)]
     if view.needs_recording and (view.conclusion == "needs-recording" or not said):
         count = plural(len(found.unrecorded), "case") if found.unrecorded else plural(len(view.needs_recording), "test")
         said.insert(0, f"{count} to be recorded by a maintainer")
@@ -55,6 +55,11 @@ def _cases(found: Findings) -> list[str]:
     return (
         [f"{plural(first[0], 'case')} {first[1]}", *(f"{count:,} {word}" for count, word in rest)] if first[0] else []
     )
+
+
+def _safety(run: RunRecord) -> list[str]:
+    limits = run.safety.limits if run.safety is not None else ()
+    return [f"{safety.LIMITS.get(limit.name, 'safety')} above the limit" for limit in limits if limit.fails]
 
 
 def _passed(run: RunRecord) -> str:
