@@ -24,6 +24,7 @@ from pytest_llmops.reports.pull_request import BaselineSource, View
 from pytest_llmops.settings import ProjectSettings
 
 FILES = (handing.VIEW, baselines.RECORD)
+NOTHING = "No LLM evaluation ran: nothing was measured, nothing compared."
 FOREIGN = "Measured by a run of the fork's own code: its numbers are as trustworthy as that."
 
 
@@ -64,7 +65,8 @@ def report(folder: Path, state: State, here: Context, client: rest.Client, proje
         found = dataclasses.replace(found, why=state.problem)
     state.conclusion, state.red, state.why = found.conclusion, found.red, found.why
     if run is None and not state.exit_code:
-        state.notes.append("No LLM evaluation ran: nothing was measured, nothing compared.")
+        state.notes.append(NOTHING)
+        runner.warning(NOTHING, title="LLM tests")
     _outputs(found, state, files)
     if isinstance(state.inputs.shard, tuple):
         if state.exit_code in (0, 1, 5):  # the whole's verdict is the last job's
@@ -148,6 +150,7 @@ def _view(
         pull_request=pull.number if pull else None,
         head_sha=pull.head_sha if pull else here.sha,
         run_url=here.run_url,
+        report_url=f"{here.run_url}#artifacts",  # uploaded after this
         directory=directory(state, here),
         changed=state.changed,
         accepted=_accepted(state),
@@ -276,6 +279,7 @@ def trusted(read: dict[str, bytes], given: Inputs, here: Context, number: int, c
         for one in view.needs_recording
     ]
     foreign = here.finished.head_repository != here.repository
+    run_url = f"{here.server_url}/{here.repository}/actions/runs/{here.finished.id}"
     return dataclasses.replace(
         view,
         run=run,
@@ -288,7 +292,7 @@ def trusted(read: dict[str, bytes], given: Inputs, here: Context, number: int, c
         server_url=here.server_url,
         pull_request=number,
         head_sha=here.finished.head_sha,
-        run_url=f"{here.server_url}/{here.repository}/actions/runs/{here.finished.id}",
-        report_url=None,
+        run_url=run_url,
+        report_url=f"{run_url}#artifacts",
         changed=changed,
     )

@@ -102,6 +102,15 @@ def test_a_crash_is_told_and_keeps_nothing_from_being_uploaded(shop: Shop) -> No
     assert (never.conclusion, never.outputs["conclusion"]) == ("success", "error")
 
 
+def test_a_run_without_llm_tests_is_told(shop: Shop) -> None:
+    shop.file("test_shop.py", "import sys\n\ndef test_plain():\n    sys.__stdout__.write('no end of line')\n")
+    job = shop.pull_request(inputs={"pytest-args": "-s"})
+    assert (job.conclusion, job.outputs["conclusion"], job.outputs["report-json"]) == ("success", "success", "")
+    assert "No LLM evaluation ran" in job.annotations("warning")[0].message
+    assert "No LLM evaluation ran" in job.summary
+    assert not shop.hub.comments
+
+
 def test_a_comment_that_may_not_be_written_is_a_warning(shop: Shop) -> None:
     shop.hub.tokens["ghs_workflow"].write.clear()
     job = shop.pull_request()

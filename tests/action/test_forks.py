@@ -122,6 +122,7 @@ def test_a_miss_of_a_fork_is_one_neutral_conclusion(shop: Shop, main: Shop) -> N
     assert job.outputs["conclusion"] == "needs-recording"
     assert len(shop.provider.requests) == asked
     assert len(job.annotations()) == 0
+    assert "need recording by a maintainer" in job.annotations("notice")[-1].message
     shop.comment_job(shop.runs)
     (comment,) = shop.hub.comments[7]
     assert "gh pr checkout 7" in comment["body"]
