@@ -42,7 +42,7 @@ def rows() -> Iterator[Row]:
         yield Row(f"vcrpy: {PEER:,} exchanges", peer, "ms CPU")
         yield Row(f"pytest-llmops: {PEER:,} exchanges", ours[PEER], "ms CPU", peer)
         yield Row("one httpx client a test, replay (floor: 4 ms)", _clients(folder / "100.json"), "ms CPU")
-        yield Row("judged replays", _judged(folder / "judged.json"), "per second")
+        yield Row("judged replays, one process (wanted: 200)", _judged(folder / "judged.json"), "per second")
     yield from _streams()
 
 

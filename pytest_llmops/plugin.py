@@ -43,7 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
         'llm_ab(arms={"a": …, "b": …}): run an LLM evaluation with each arm (fixture llm_arm) and compare them; '
-        "takes llm_eval's arguments, too",
+        'prefer=["helpfulness"] has a judge compare their answers side by side; takes llm_eval\'s arguments, too',
     )
     config.addinivalue_line("markers", "llm_serial: run this LLM evaluation on its own, never overlapped with others")
     settings = None

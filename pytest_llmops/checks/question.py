@@ -175,7 +175,7 @@ def _hint(error: CallFailed) -> str:
     if error.nothing_sent:
         return "nothing was sent to it; what is on cassettes replays without (--llm-record=none)"
     if error.status == 404:
-        return "check the judge's model name: --llm-judge=provider:model"
+        return "check the judge's model name (--llm-judge=provider:model) and its base URL"
     return "ask again with --llm-record=refresh, or take another judge with --llm-judge=MODEL"
 
 
