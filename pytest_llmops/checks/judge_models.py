@@ -104,6 +104,12 @@ def checked_url(url: str, where: str) -> str:
     return plain
 
 
+def key_variable(model: str) -> str | None:
+    """The environment variable that a judge's API key comes from; None for functions and LiteLLM."""
+    provider = model.partition(":")[0]
+    return ANTHROPIC.key if provider == "anthropic" else PROVIDERS[provider].key if provider in PROVIDERS else None
+
+
 def lacking(model: str, base_url: str | None = None) -> str | None:
     """What a judge lacks for a live call, in words; None where nothing is known to be missing.
 

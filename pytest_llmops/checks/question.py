@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 from pytest_llmops import providers
 from pytest_llmops.cassettes import scope
 from pytest_llmops.checks.judge_client import CallFailed
+from pytest_llmops.checks.judge_models import key_variable
 from pytest_llmops.checks.judge_prompt import Prompt
 from pytest_llmops.checks.judge_verdict import NoVerdict, answer_of, shortened
 from pytest_llmops.errors import JudgeError, SettingsError
@@ -86,7 +87,7 @@ class Question(ABC, Generic[Answer]):
         try:
             yield
         except CallFailed as error:
-            raise self.error(error.why, hint=_hint(error)) from None
+            raise self.error(error.why, hint=_hint(error, self.model)) from None
         except (SettingsError, JudgeError):
             raise
         except Exception as error:  # a user's own function may raise anything, and so may the SDK over a broken answer
@@ -169,9 +170,11 @@ def _another_answer() -> str:
     return f"ask this judge again, and only it: {command}; or take another with --llm-judge=MODEL"
 
 
-def _hint(error: CallFailed) -> str:
+def _hint(error: CallFailed, model: str) -> str:
     if error.status in (401, 403):
-        return "set the provider's API key, or replay from cassettes with --llm-record=none"
+        variable = key_variable(model)
+        named = f" ({variable})" if variable else ""
+        return f"set the provider's API key{named}, or replay from cassettes with --llm-record=none"
     if error.nothing_sent:
         return "nothing was sent to it; what is on cassettes replays without (--llm-record=none)"
     if error.status == 404:

@@ -255,7 +255,7 @@ def test_a_busy_provider_is_asked_three_times(host, model, how, status):
 @both_dialects
 def test_a_wrong_key_says_what_to_set(host, model):
     host.script(Reply("invalid key", status=401))
-    with pytest.raises(JudgeError, match=r"HTTP 401(.|\n)*set the provider's API key"):
+    with pytest.raises(JudgeError, match=r"HTTP 401(.|\n)*set the provider's API key \((ANTHROPIC|OPENAI)_API_KEY\)"):
         ask("sync", Judge(model))
     assert len(host.requests) == 1
 
