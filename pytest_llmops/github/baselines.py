@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pytest_llmops import acceptance, baseline
 from pytest_llmops.errors import GitHubError, LlmopsError, SettingsError
@@ -64,18 +64,16 @@ def choose(
     if inputs.baseline == "auto" and context.event == "schedule":  # only a fixed anchor shows a slow drift
         missing = f"Nothing was compared: a schedule needs a fixed anchor, commit {inputs.baseline_path}."
         return Chosen(committed) if committed.is_file() else Chosen(notes=(missing,))
-    if inputs.baseline == "auto" and committed.is_file() and inputs.baseline_path in changed:
+    if inputs.baseline == "auto" and committed.is_file() and PurePosixPath(inputs.baseline_path).as_posix() in changed:
         # An edited file is meant, or nothing could ever get in: the base branch's run knows nothing of it.
         return Chosen(committed, notes=(f"{inputs.baseline_path} is changed here, and is what was compared with.",))
     found = _from_artifact(inputs, context, client, folder, project)
     if found.file is None and inputs.baseline == "auto" and committed.is_file():
         return dataclasses.replace(found, file=committed)
-    if found.file is None:
-        made = f"a push to {context.branch} makes one" if context.branch else "commit one"
-        return dataclasses.replace(
-            found, notes=(*found.notes, f"Nothing was compared: there is no baseline yet; {made}.")
-        )
-    return found
+    if found.file is not None:
+        return found
+    made = f"a push to {context.branch} makes one" if context.branch else "commit one"
+    return dataclasses.replace(found, notes=(*found.notes, f"Nothing was compared: there is no baseline yet; {made}."))
 
 
 def _from_artifact(

@@ -12,7 +12,7 @@ from pathlib import Path
 import github_action_utils as runner
 
 from pytest_llmops import acceptance, baseline
-from pytest_llmops.errors import BaselineError, GitHubError, LlmopsError, SettingsError
+from pytest_llmops.errors import BaselineError, GitHubError, SettingsError
 from pytest_llmops.github import artifacts, baselines, comparing, handing, rest, talking, testing, verdict
 from pytest_llmops.github.context import Context
 from pytest_llmops.github.handing import State
@@ -133,12 +133,6 @@ def _view(
     pull, rows = here.pull_request, run.comparison.metrics if run and run.comparison else []
     compared = run is not None and stored is not None
     before, now = pull_request.costs(stored, run) if run is not None and stored is not None else (None, None)
-    notes = list(state.notes)
-    if found.conclusion == "error":
-        notes.append(f"{found.why[:1].upper()}{found.why[1:]}. The job's log says more.")
-    if junit.others:
-        some = ", ".join(junit.others[:5]) + (f" and {len(junit.others) - 5} more" if len(junit.others) > 5 else "")
-        notes.append(f"Other tests failed: {some}.")
     return View(
         run=run,
         conclusion=found.conclusion,
@@ -155,7 +149,7 @@ def _view(
         changed=state.changed,
         accepted=_accepted(state),
         needs_recording=found.needs_recording,
-        notes=tuple(notes),
+        notes=tuple(_notes(found, state, junit)),
         answers=comparing.answers(state.baseline) if compared else {},
         fixed=pull_request.fixed_cases(stored, run) if run is not None and stored is not None else (),
         failed_before=pull_request.failed_before(stored, run) if run is not None and stored is not None else (),
@@ -163,6 +157,16 @@ def _view(
         cost_now=now,
         fail_on_inconclusive=any(row.metric in junit.gate and row.verdict == "inconclusive" for row in rows),
     )
+
+
+def _notes(found: Verdict, state: State, junit: testing.JUnit) -> list[str]:
+    notes = list(state.notes)
+    if found.conclusion == "error":
+        notes.append(f"{found.why[:1].upper()}{found.why[1:]}. The job's log says more.")
+    if junit.others:
+        some = ", ".join(junit.others[:5]) + (f" and {len(junit.others) - 5} more" if len(junit.others) > 5 else "")
+        notes.append(f"Other tests failed: {some}.")
+    return notes
 
 
 def title(given: Inputs) -> str:
@@ -267,11 +271,7 @@ def trusted(read: dict[str, bytes], given: Inputs, here: Context, number: int, c
     source = view.baseline
     if source is not None and source.sha is not None and not re.fullmatch(r"[0-9a-f]{7,64}", source.sha):
         source = dataclasses.replace(source, sha=None)
-    path = f"/repos/{here.repository}/pulls/{number}/files"
-    try:
-        changed = tuple(str(file["filename"]) for file in client.pages(path, needs="pull-requests: read"))
-    except LlmopsError:
-        changed = ()
+    changed = _changed(client, here, number)
     begins = command(number, view.directory)
     # What a maintainer is told to run is never the artifact's word.
     needs = [
@@ -296,3 +296,11 @@ def trusted(read: dict[str, bytes], given: Inputs, here: Context, number: int, c
         report_url=f"{run_url}#artifacts",
         changed=changed,
     )
+
+
+def _changed(client: rest.Client, here: Context, number: int) -> tuple[str, ...]:
+    path = f"/repos/{here.repository}/pulls/{number}/files"
+    try:
+        return tuple(str(file["filename"]) for file in client.pages(path, needs="pull-requests: read"))
+    except GitHubError:
+        return ()

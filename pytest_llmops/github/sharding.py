@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pytest_llmops import baseline, compare
@@ -19,6 +20,16 @@ JUNIT = "junit.xml"
 RECORD = "run.json"
 
 
+@dataclass(slots=True)
+class Parts:
+    """What the parts of a run left behind."""
+
+    records: list[tuple[str, RunRecord]] = field(default_factory=list)
+    exits: list[int] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+    messages: dict[tuple[str, str], str] = field(default_factory=dict)
+
+
 def merge(
     client: rest.Client, context: Context, state: State, report: Path, project: ProjectSettings
 ) -> tuple[int, JUnit]:
@@ -31,6 +42,19 @@ def merge(
         GitHubError: a part is missing or cannot be read.
         BaselineError: the parts are not one run's.
     """
+    parts = _fetch(client, context, state, report.parent / "shards")
+    run = compare.merge(parts.records, settings=project.metrics)
+    gate = [failure.name for failure in comparing.compare_with(run, state.baseline, state.accept, project)]
+    baseline.save_run(report / RECORD, run)
+    comparing.write_html(report / "report.html", run, state.baseline, project)
+    if state.inputs.update_baseline and state.baseline is not None:
+        comparing.update(state.baseline, run, project)
+    crashed = [code for code in parts.exits if code not in (0, 1, 5)]
+    failed = 1 in parts.exits or bool(gate)
+    return (crashed[0] if crashed else int(failed)), JUnit(tuple(gate), tuple(parts.others), parts.messages)
+
+
+def _fetch(client: rest.Client, context: Context, state: State, folder: Path) -> Parts:
     prefix = f"{state.inputs.report_name}-shard-"
     found = artifacts.named(client, context, context.run_id, prefix)
     if not found:
@@ -38,12 +62,8 @@ def merge(
             f"this run has no artifact {prefix}…: the jobs with `shard: 1/N` come first (`needs:`), under the same "
             "report-name"
         )
-    folder = report.parent / "shards"
     folder.mkdir(exist_ok=True)
-    shards: list[tuple[str, RunRecord]] = []
-    exits: list[int] = []
-    others: list[str] = []
-    messages: dict[tuple[str, str], str] = {}
+    parts = Parts()
     for name, number in found.items():
         read = artifacts.members(client, context, number, RECORD, STATUS, JUNIT, recordings.MEMBER)
         if RECORD not in read or STATUS not in read:
@@ -51,23 +71,14 @@ def merge(
         file = folder / f"{name}.json"
         file.write_bytes(read[RECORD])
         record = baseline.load_run(file)
-        shards.append((name, record))
-        exits.append(int(json.loads(read[STATUS])["exit_code"]))
         junit = parse_junit(read.get(JUNIT, b""), record)
-        others += junit.others
-        messages.update(junit.messages)
+        parts.records.append((name, record))
+        parts.exits.append(int(json.loads(read[STATUS])["exit_code"]))
+        parts.others += junit.others
+        parts.messages.update(junit.messages)
         if recordings.MEMBER in read:
             recordings.apply(state.recordings_root, recordings.load(read[recordings.MEMBER]), state.checked_out)
-    run = compare.merge(shards, settings=project.metrics)
-    failures = comparing.compare_with(run, state.baseline, state.accept, project)
-    gate = [failure.name for failure in failures]
-    baseline.save_run(report / RECORD, run)
-    comparing.write_html(report / "report.html", run, state.baseline, project)
-    if state.inputs.update_baseline and state.baseline is not None:
-        comparing.update(state.baseline, run, project)
-    crashed = [code for code in exits if code not in (0, 1, 5)]
-    failed = any(code == 1 for code in exits) or bool(gate)
-    return (crashed[0] if crashed else int(failed)), JUnit(tuple(gate), tuple(others), messages)
+    return parts
 
 
 def write_status(report: Path, exit_code: int) -> None:

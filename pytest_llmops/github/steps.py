@@ -50,7 +50,18 @@ def run(step: str, environ: Mapping[str, str] = os.environ) -> int:
         return STEPS[step](environ) or 0
     except LlmopsError as error:
         runner.error(str(error), title="pytest-llmops")
+        _remember(str(error), environ)
         return 1
+
+
+def _remember(problem: str, environ: Mapping[str, str]) -> None:
+    """What keeps pytest from running is what the report tells."""
+    try:
+        folder, state, _ = _opened(environ)
+    except SettingsError:  # it went wrong before there was anything to report
+        return
+    state.problem = state.problem or problem
+    handing.save(folder, state)
 
 
 def _say(text: str) -> None:
@@ -230,12 +241,7 @@ def merge(environ: Mapping[str, str]) -> None:
     """Put the parts of a matrix together, in place of pytest."""
     folder, state, here = _opened(environ)
     report = folder / "report"
-    try:
-        state.exit_code, junit = sharding.merge(_client(here, environ), here, state, report, _project(state.root))
-    except LlmopsError as error:
-        state.problem = str(error)
-        handing.save(folder, state)
-        raise
+    state.exit_code, junit = sharding.merge(_client(here, environ), here, state, report, _project(state.root))
     testing.save_junit(folder, junit)
     handing.save(folder, state)
 

@@ -89,6 +89,14 @@ def test_a_wrong_input_is_named_before_anything_runs(shop: Shop) -> None:
     assert not shop.provider.requests
 
 
+def test_a_baseline_that_is_not_there_is_told_with_the_command_that_makes_it(shop: Shop) -> None:
+    job = shop.pull_request(inputs={"baseline": "file"})
+    assert (job.conclusion, job.outputs["conclusion"]) == ("failure", "error")
+    for text in (job.step("Gate").log, shop.hub.comments[7][0]["body"]):
+        assert "here is no baseline at baseline.json" in text
+    assert job.step("Test").outcome == "skipped"
+
+
 def test_a_crash_is_told_and_keeps_nothing_from_being_uploaded(shop: Shop) -> None:
     shop.file("test_shop.py", "import nothing_of_this_name\n")
     job = shop.pull_request()

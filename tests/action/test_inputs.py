@@ -147,7 +147,9 @@ def test_which_baseline(tmp_path, hub) -> None:
     newest = chosen(tmp_path, hub, "pull_request")
     assert (newest.sha, newest.file) == ("5" * 40, tmp_path / "made/baseline.json")
     assert chosen(tmp_path, hub, "schedule").file == committed
-    assert chosen(tmp_path, hub, "pull_request", ("baseline.json",)).file == committed
+    for written in ("baseline.json", "./baseline.json"):
+        edited = chosen(tmp_path, hub, "pull_request", ("baseline.json",), baseline_path=written)
+        assert edited.file == committed
     assert chosen(tmp_path, hub, "pull_request", baseline="none").file is None
     hub.refuse("GET", "/runs", 403, "Resource not accessible by integration")
     refused = chosen(tmp_path, hub, "pull_request")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import time
 import zipfile
@@ -9,8 +10,8 @@ import zipfile
 import pytest
 
 from pytest_llmops.errors import GitHubError
-from pytest_llmops.github import artifacts, rest, talking
-from pytest_llmops.github.context import Context
+from pytest_llmops.github import artifacts, baselines, rest, talking
+from pytest_llmops.github.context import Context, PullRequest
 from tests.action.hub import APP, OWN, READ_ONLY, REPOSITORY, Hub
 
 HERE = Context(event="pull_request", repository=REPOSITORY, run_id=1, workflow="llm.yml", branch="main")
@@ -155,3 +156,14 @@ def test_one_issue_is_opened_brought_up_to_date_and_closed(hub: Hub, client: res
     assert talking.put_issue(client, HERE, "fine", f"3{MARKER}", MARKER, bad=False) == opened
     assert hub.issues[-1]["state"] == "closed"
     assert talking.put_issue(client, HERE, "bad", f"4{MARKER}", MARKER, bad=True) != opened
+
+
+def test_what_a_pull_request_and_a_push_change(hub: Hub, client: rest.Client) -> None:
+    hub.files = {7: [f"file{n}" for n in range(130)], 0: ["baseline.json"]}
+    pull = PullRequest(7, "c" * 40, "topic", "main", REPOSITORY)
+    assert len(baselines.changed_paths(dataclasses.replace(HERE, pull_request=pull), client)) == 130
+    push = dataclasses.replace(HERE, event="push", before="a" * 40, sha="b" * 40)
+    assert baselines.changed_paths(push, client) == ("baseline.json",)
+    assert baselines.changed_paths(dataclasses.replace(push, before="0" * 40), client) == ()
+    hub.refuse("GET", "/compare", 404)
+    assert baselines.changed_paths(push, client) == ()
