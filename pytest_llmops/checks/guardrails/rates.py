@@ -34,7 +34,7 @@ class LabelledText:
     language: str | None = None
     tags: tuple[str, ...] = ()
     context: Mapping[str, Any] | None = None
-    line: int | None = None
+    line: int | None = field(default=None, compare=False)
 
 
 @dataclass(slots=True)
