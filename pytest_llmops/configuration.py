@@ -33,6 +33,7 @@ class Configuration:
         concurrency: evaluations that may overlap in one process.
         timeout: seconds for the body of an evaluation; None: no limit.
         budget: USD for the run's live calls; None: no limit.
+        apart_from: of a child that runs other code: the folder of the code it must not run.
     """
 
     base: Path
@@ -45,6 +46,7 @@ class Configuration:
     inconclusive: Literal["pass", "fail"]
     alpha: float
     confirm: bool
+    confirm_baseline: Path | None
     trials: int | None
     adaptive: bool
     concurrency: int
@@ -66,6 +68,7 @@ class Configuration:
     record_hosts: tuple[str, ...]
     allowed_hosts: tuple[str, ...]
     ci: bool
+    apart_from: Path | None = None
 
 
 def configuration(config: pytest.Config) -> Configuration:
@@ -95,6 +98,7 @@ def _ordered(known: Configuration, environ: Mapping[str, str] = os.environ) -> C
         adaptive=False,
         budget=orders["budget"],
         json=Path(orders["json"]),
+        apart_from=Path(orders["apart_from"]) if "apart_from" in orders else None,
         baseline=None,
         accept=None,
         html=None,
@@ -103,6 +107,18 @@ def _ordered(known: Configuration, environ: Mapping[str, str] = os.environ) -> C
         update_baseline=False,
         resume=False,
     )
+
+
+def _checkout(folder: Path | None, *, confirm: bool) -> Path | None:
+    if folder is None:
+        return None
+    if not confirm:
+        raise SettingsError("--llm-confirm-baseline goes with --llm-confirm.")
+    if not folder.is_dir():
+        raise SettingsError(
+            f"--llm-confirm-baseline: there is no folder {folder}. Make one: git worktree add {folder} COMMIT"
+        )
+    return folder.resolve()
 
 
 def _resolved(config: pytest.Config) -> Configuration:
@@ -145,6 +161,7 @@ def _resolved(config: pytest.Config) -> Configuration:
         inconclusive=given["inconclusive"] or "pass",
         alpha=given["alpha"] or 0.05,
         confirm=bool(given["confirm"]),
+        confirm_baseline=_checkout(path("confirm_baseline"), confirm=bool(given["confirm"])),
         trials=trials,
         adaptive=auto and not update,
         concurrency=given["concurrency"] or 1,

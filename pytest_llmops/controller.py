@@ -195,6 +195,10 @@ class Controller:
                 written.append(os.path.relpath(path, settings.base))
             else:
                 self._fail(option, why, ("", None, option))
+        if settings.apart_from is not None and settings.json is not None:
+            from pytest_llmops.rerunning import tell_shared
+
+            tell_shared(settings.json, settings.apart_from, self._config.rootpath)
         if written and self._config.option.verbose >= 0:
             self._say(f"llmops: wrote {', '.join(written)}")
 

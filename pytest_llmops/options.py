@@ -180,6 +180,12 @@ SETTINGS: tuple[Setting, ...] = (
         switch=True,
     ),
     Setting(
+        "confirm_baseline",
+        str,
+        "with --llm-confirm: a checkout of what the baseline was made from, which is run once more as well",
+        metavar="DIR",
+    ),
+    Setting(
         "trials",
         _trials,
         "trials of every case, over the marker's; auto: one, and on a live run four more where one cannot rule out a "

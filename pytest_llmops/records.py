@@ -142,6 +142,8 @@ class TestRecord(Record):
     rerun: bool = False
     """An extra trial of a suspect (the broken-case guard) or of a regression (`confirms`); it counts nowhere else."""
     confirms: bool = False
+    of_baseline: bool = False
+    """A fresh trial of the baseline's code (``--llm-confirm-baseline``); `confirms` is true, too."""
     """A fresh trial of ``--llm-confirm``; `rerun` is true, too."""
     outcome: Outcome = "passed"
     error: str | None = None
@@ -206,12 +208,14 @@ class Confirmation(Record):
     Args:
         confirmed: they regress, too, by the p that is not adjusted.
         cases: those that have fresh trials; `trials` of each, on average.
+        of_baseline: they were compared with fresh trials of the baseline's code, else with the stored values.
         delta: as in the metric's own comparison; its bounds and p likewise.
     """
 
     confirmed: bool
     cases: int
     trials: Finite
+    of_baseline: bool = False
     current: Finite
     delta: Finite
     ci_low: Finite

@@ -38,6 +38,7 @@ DROPPED = {
     **dict.fromkeys(("--json-report-file", "--cov-report", "--splits", "--group", "--shard-id", "--num-shards"), 1),
     **dict.fromkeys(("--reruns", "--count", "--repeat-scope", "--basetemp"), 1),
 }
+SHARED = ".shared"
 _SHORT_FLAGS = re.compile(r"-[xvqsl]{2,}")
 
 
@@ -108,6 +109,8 @@ def trials(config: pytest.Config, settings: Configuration, run: RunRecord, unset
 def confirmation(config: pytest.Config, settings: Configuration, run: RunRecord, regressed: Sequence[str]) -> Rerun:
     """Run the cases of metrics that regressed once more, with as many trials as they had; nothing on replay.
 
+    The baseline's code comes first, where there is a checkout of it: if it cannot be run, nothing else is paid for.
+
     Args:
         config: pytest's.
         settings: the session's.
@@ -124,18 +127,24 @@ def confirmation(config: pytest.Config, settings: Configuration, run: RunRecord,
     budget = _left(settings, run)
     if budget is not None and budget <= 0:
         return Rerun(notes=[f"{names} could not be confirmed by fresh trials: the budget is spent"])
-    fresh = sum(had.values())
-    _announce(config, f"llmops: {names} regressed; running {fresh} fresh trials of {len(had)} cases to confirm it")
+    fresh = f"{sum(had.values())} fresh trials of {len(had)} cases"
+    fresh += ", and as many of the baseline's code," if settings.confirm_baseline else ""
+    _announce(config, f"llmops: {names} regressed; running {fresh} to confirm it")
     took = sum(test.duration_s for test in run.tests if test.case in had)
-    ids = [nodeid for case, trials in had.items() for nodeid in _trial_ids(config, case, range(trials))]
     orders = {"record": "live", "budget": budget, "trials": max(MOST_TRIALS, *had.values())}
+    found = Rerun()
     try:
-        tests = _in_child(config, ids, orders, timeout=600 + 10 * took, workers=_workers(config))
+        for root in (settings.confirm_baseline, None) if settings.confirm_baseline else (None,):
+            ids = [nodeid for case, trials in had.items() for nodeid in _trial_ids(config, case, range(trials), root)]
+            tests = _in_child(config, ids, orders, timeout=600 + 10 * took, workers=_workers(config), root=root)
+            for test in tests:
+                test.rerun = test.confirms = True
+                test.of_baseline = root is not None
+            found.tests += [test for test in tests if test.case in had]
+            orders["budget"] = _left(settings, run, found.tests)
     except _ChildFailed as error:
-        return Rerun(notes=[f"{names} could not be confirmed by fresh trials: {error}"])
-    for test in tests:
-        test.rerun = test.confirms = True
-    return Rerun([test for test in tests if test.case in had])
+        found.notes.append(f"{names} could not be confirmed by fresh trials: {error}")
+    return found
 
 
 def _gates(test: TestRecord, metric: str) -> bool:
@@ -149,10 +158,11 @@ def _workers(config: pytest.Config) -> int:
     return config.getoption("numprocesses", None) or 0
 
 
-def _left(settings: Configuration, run: RunRecord) -> float | None:
+def _left(settings: Configuration, run: RunRecord, more: Sequence[TestRecord] = ()) -> float | None:
     if settings.budget is None:
         return None
-    return settings.budget - sum(c.cost_usd or 0.0 for test in run.tests for c in test.calls if not c.replayed)
+    tests = (*run.tests, *more)
+    return settings.budget - sum(c.cost_usd or 0.0 for test in tests for c in test.calls if not c.replayed)
 
 
 class _ChildFailed(Exception):
@@ -160,8 +170,15 @@ class _ChildFailed(Exception):
 
 
 def _in_child(
-    config: pytest.Config, ids: Sequence[str], orders: Mapping[str, Any], *, timeout: float, workers: int = 0
+    config: pytest.Config,
+    ids: Sequence[str],
+    orders: Mapping[str, Any],
+    *,
+    timeout: float,
+    workers: int = 0,
+    root: Path | None = None,
 ) -> list[TestRecord]:
+    """Run these ids; in another checkout's folder where `root` is given, which must not run this one's code."""
     from pytest_llmops.baseline import load_run
     from pytest_llmops.errors import LlmopsError
 
@@ -169,22 +186,15 @@ def _in_child(
         record = Path(folder) / "run.json"
         selected = Path(folder) / "ids"  # they may be more than a command line holds
         selected.write_text("\n".join(ids), encoding="utf-8")
-        overrides = _overrides(config, folder, workers)
+        overrides = _overrides(config, folder, 0 if root else workers, root)
         command = [sys.executable, "-m", "pytest", *_options(config), *overrides, f"@{selected}"]
-        try:
-            done = subprocess.run(
-                command,
-                cwd=config.invocation_params.dir,
-                env={**os.environ, RERUN_VARIABLE: json.dumps({**orders, "json": str(record)})},
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                encoding="utf-8",
-                errors="replace",
-                timeout=timeout,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise _ChildFailed(f"they did not end within {timeout:.0f} s") from None
+        apart = {"apart_from": str(config.rootpath)} if root else {}
+        given = json.dumps({**orders, **apart, "json": str(record)})
+        folder_of_run = _moved(config.invocation_params.dir, config.rootpath, root)
+        done = _run(command, folder_of_run, _environment(config, root) | {RERUN_VARIABLE: given}, timeout)
+        shared = record.with_suffix(SHARED)
+        if shared.exists():
+            raise _ChildFailed(f"the checkout ran this one's code: {shared.read_text(encoding='utf-8')}")
         try:
             return load_run(record).tests
         except LlmopsError:
@@ -192,16 +202,64 @@ def _in_child(
             raise _ChildFailed(f"pytest ended with {done.returncode}: {said[-1]}") from None
 
 
-def _trial_ids(config: pytest.Config, case: str, numbers: Iterable[int]) -> list[str]:
+def _run(
+    command: Sequence[str], folder: Path, environ: Mapping[str, str], timeout: float
+) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(
+            command,
+            cwd=folder,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=timeout,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise _ChildFailed(f"they did not end within {timeout:.0f} s") from None
+    except OSError as error:  # the checkout lacks the folder that pytest was called in
+        raise _ChildFailed(f"{folder}: {error.strerror or error}") from None
+
+
+def _moved(path: Path, base: Path, root: Path | None) -> Path:
+    """The same place in another checkout."""
+    return root / path.relative_to(base) if root and path.is_relative_to(base) else path
+
+
+def _environment(config: pytest.Config, root: Path | None) -> dict[str, str]:
+    environ = dict(os.environ)
+    if root is not None and "PYTHONPATH" in environ:
+        paths = environ["PYTHONPATH"].split(os.pathsep)
+        environ["PYTHONPATH"] = os.pathsep.join(str(_moved(Path(path), config.rootpath, root)) for path in paths)
+    return environ
+
+
+def tell_shared(record: Path, apart_from: Path, root: Path) -> None:
+    """Leave word, beside a child's record, of modules it took from the folder it is to be compared with."""
+    own = {root, Path(sys.prefix), Path(__file__).parent}
+    shared = [
+        f"{name} ({file})"
+        for name, module in sorted(sys.modules.items())
+        if (file := getattr(module, "__file__", None))
+        and Path(file).is_relative_to(apart_from)
+        and not any(Path(file).is_relative_to(folder) for folder in own)
+    ]
+    if shared:
+        record.with_suffix(SHARED).write_text(", ".join(shared[:3]), encoding="utf-8")
+
+
+def _trial_ids(config: pytest.Config, case: str, numbers: Iterable[int], root: Path | None = None) -> list[str]:
     """Of a case's trials, from any folder."""
     head = f"{case[:-1]}-" if case.endswith("]") else f"{case}["
-    return [f"{config.rootpath}{os.sep}{head}trial{number}]" for number in numbers]
+    return [f"{root or config.rootpath}{os.sep}{head}trial{number}]" for number in numbers]
 
 
-def _overrides(config: pytest.Config, folder: str, workers: int) -> list[str]:
+def _overrides(config: pytest.Config, folder: str, workers: int, root: Path | None = None) -> list[str]:
     """What stands in ini files or PYTEST_ADDOPTS is overruled by what comes last."""
     given = ["--maxfail=1000000", "-o", f"cache_dir={folder}/cache", "--color=no", "--tb=line"]
-    given.append(f"--rootdir={config.rootpath}")  # case keys start there
+    given.append(f"--rootdir={root or config.rootpath}")  # case keys start there
     if config.pluginmanager.hasplugin("xdist"):
         given.append(f"-n{workers}")
     if config.pluginmanager.hasplugin("_cov"):

@@ -118,7 +118,7 @@ def update(old: Baseline | None, run: RunRecord, *, settings: Mapping[str, Metri
     for case, trials in trials_by_case(run.tests).items():
         if any(trial.outcome in ("error", "skipped") for trial in trials):
             continue
-        fresh[case] = _case(trials)
+        fresh[case] = case_baseline(trials)
         for trial in trials:
             for name, measured in trial.measurements.items():
                 if measured.value is None:
@@ -210,7 +210,8 @@ def cases_below_guard(baseline: Baseline) -> list[str]:
     ]
 
 
-def _case(trials: list[TestRecord]) -> CaseBaseline:
+def case_baseline(trials: list[TestRecord]) -> CaseBaseline:
+    """What a baseline holds of a case's trials."""
     names = sorted({name for trial in trials for name in trial.measurements})
     samples: dict[str, list[float | None]] = {}
     for name in names:

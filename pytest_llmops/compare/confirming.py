@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from pytest_llmops import stats
 from pytest_llmops.baseline import MetricDefinition
+from pytest_llmops.baseline.stored import case_baseline
 from pytest_llmops.compare import columns, metrics
 from pytest_llmops.compare.failures import fails
-from pytest_llmops.compare.pairing import Pair
+from pytest_llmops.compare.pairing import Pair, Pairing
 from pytest_llmops.compare.policy import Policy
-from pytest_llmops.records import Comparison, Confirmation, MetricComparison, TestRecord
+from pytest_llmops.records import Comparison, Confirmation, MetricComparison
 
 
 def unconfirmed(comparison: Comparison, policy: Policy) -> list[str]:
@@ -29,7 +30,7 @@ def unconfirmed(comparison: Comparison, policy: Policy) -> list[str]:
 def settle(
     rows: Sequence[MetricComparison],
     pairs: Sequence[Pair],
-    fresh: Mapping[str, list[TestRecord]],
+    pairing: Pairing,
     definitions: Mapping[str, MetricDefinition],
     policy: Policy,
 ) -> None:
@@ -41,11 +42,11 @@ def settle(
     Args:
         rows: the verdicts on the run's own trials; changed in place.
         pairs: the run's cases beside the stored ones.
-        fresh: fresh trials by case.
+        pairing: with the fresh trials.
         definitions: what the metrics mean.
         policy: the gate's settings.
     """
-    again = [Pair(pair.case, fresh[pair.case], pair.stored) for pair in pairs if pair.case in fresh]
+    again = _again(pairs, pairing)
     regressed = [row for row in rows if row.verdict == "regressed" and row.gate and row.p is not None]
     if not again or not regressed:
         return
@@ -54,7 +55,7 @@ def settle(
         definition = definitions[row.metric]
         tested = metrics.measure(row.metric, definition, policy, sheet, gating.mask(row.metric, definition, policy))
         retest = metrics.judge([tested], policy)[0]
-        found = _confirmation(retest, tested.trials)
+        found = _confirmation(retest, tested.trials, of_baseline=bool(pairing.fresh_before))
         if found is None:
             _say(row, f"neither confirmed nor refuted: {_count(retest.cases)} with fresh trials, too few to test")
             continue
@@ -62,7 +63,16 @@ def settle(
         _explain(row, found)
 
 
-def _confirmation(retest: MetricComparison, trials: float) -> Confirmation | None:
+def _again(pairs: Sequence[Pair], pairing: Pairing) -> list[Pair]:
+    """Fresh trials beside the stored values; beside fresh ones of the baseline's code where there are any."""
+    fresh, before = pairing.fresh, pairing.fresh_before
+    if not before:
+        return [Pair(pair.case, fresh[pair.case], pair.stored) for pair in pairs if pair.case in fresh]
+    both = (pair.case for pair in pairs if pair.case in fresh and pair.case in before)
+    return [Pair(case, fresh[case], case_baseline(before[case])) for case in both]
+
+
+def _confirmation(retest: MetricComparison, trials: float, *, of_baseline: bool) -> Confirmation | None:
     numbers = (retest.current, retest.delta, retest.ci_low, retest.ci_high, retest.p)
     if retest.verdict == "too_few_cases" or None in numbers:
         return None
@@ -71,6 +81,7 @@ def _confirmation(retest: MetricComparison, trials: float) -> Confirmation | Non
             "confirmed": retest.verdict == "regressed",
             "cases": retest.cases,
             "trials": stats.significant(trials),
+            "of_baseline": of_baseline,
             **dict(zip(("current", "delta", "ci_low", "ci_high", "p"), numbers, strict=True)),
         }
     )
@@ -79,6 +90,7 @@ def _confirmation(retest: MetricComparison, trials: float) -> Confirmation | Non
 def _explain(row: MetricComparison, found: Confirmation) -> None:
     change = f"{found.delta:+.1%}" if row.relative else f"{found.delta:+.3g}"
     count = f"{found.trials:.3g} fresh trial{'s' * (found.trials != 1)} of {_count(found.cases)}"
+    count += ", beside as many of the baseline's code" if found.of_baseline else ""
     numbers = f"{change}, p = {found.p:.2g}"
     if found.confirmed:
         _say(row, f"confirmed by {count} ({numbers})")

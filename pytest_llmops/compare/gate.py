@@ -61,7 +61,7 @@ def compare(
     repriced = _repriced(baseline.fingerprint, run.fingerprint)
     state = _measured(baseline, pairs, definitions, conflicts, policy, repriced)
     judged = metrics.judge(state.tested, policy)
-    confirming.settle(judged, pairs, pairing.fresh, definitions, policy)
+    confirming.settle(judged, pairs, pairing, definitions, policy)
     result = Comparison(
         baseline=baseline.path,
         metrics=sorted(judged + state.settled, key=lambda row: (not row.gate, row.metric)),

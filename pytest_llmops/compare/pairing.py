@@ -49,6 +49,8 @@ class Pairing:
     reruns: dict[str, list[TestRecord]] = field(default_factory=dict)
     fresh: dict[str, list[TestRecord]] = field(default_factory=dict)
     """Trials that are to confirm a regression."""
+    fresh_before: dict[str, list[TestRecord]] = field(default_factory=dict)
+    """The same of the baseline's code."""
     new: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
@@ -86,7 +88,7 @@ def pair(baseline: Baseline, run: RunRecord, selected: Iterable[str] | None) -> 
     found.missing = _missing(baseline.cases, by_case, {*run.deselected}, selected)
     for test in run.tests:
         if test.rerun:
-            kind = found.fresh if test.confirms else found.reruns
+            kind = found.fresh_before if test.of_baseline else found.fresh if test.confirms else found.reruns
             kind.setdefault(test.case, []).append(test)
     return found
 

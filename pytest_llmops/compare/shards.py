@@ -73,10 +73,10 @@ def _check_same_run(shards: Sequence[tuple[str, RunRecord]]) -> None:
 
 
 def _check_overlap(shards: Sequence[tuple[str, RunRecord]]) -> None:
-    owners: dict[tuple[str, int, bool, bool], str] = {}
+    owners: dict[tuple[str, int, bool, bool, bool], str] = {}
     twice: dict[tuple[str, str], list[str]] = {}
     for name, run in shards:
-        mine = {(test.case, test.trial, test.rerun, test.confirms) for test in run.tests}
+        mine = {(test.case, test.trial, test.rerun, test.confirms, test.of_baseline) for test in run.tests}
         for key in sorted(mine & owners.keys()):
             twice.setdefault((owners[key], name), []).append(key[0])
         owners.update(dict.fromkeys(mine, name))

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from tests.conftest import Project
 from tests.e2e.user import assert_no_traceback, speaking_to, write_app
 
 TEST = """
@@ -34,7 +35,8 @@ def short(body):
 
 
 @pytest.fixture
-def suite(project, standin):
+def suite(tmp_path, standin):
+    project = Project(tmp_path / "now")
     write_app(project)
     project.file("test_it.py", TEST)
     project.file("pyproject.toml", SETTINGS)
@@ -75,6 +77,7 @@ def test_a_regression_that_fresh_trials_do_not_show_is_not_red(suite, standin, m
     assert row["p_adjusted"] < 0.05
     assert row["confirmation"] == {
         "confirmed": False,
+        "of_baseline": False,
         "cases": 12,
         "trials": 2,
         "current": pytest.approx(0.48611, abs=1e-4),
@@ -133,6 +136,66 @@ def test_a_replay_has_nothing_to_confirm(suite, standin):
     assert (run.returncode, len(standin.requests)) == (1, asked)
     assert brevity(run)["verdict"] == "regressed"
     assert brevity(run)["confirmation"] is None
+
+
+SEPARATE = ("--llm-confirm", "--llm-confirm-baseline=../before")
+
+
+@pytest.fixture
+def checkout(suite):
+    """What the baseline was made from, in a folder of its own."""
+    for name in ("conftest.py", "app.py", "test_it.py", "pyproject.toml", "cases.jsonl"):
+        suite.file(f"../before/{name}", suite.read(name))
+    return suite
+
+
+def test_a_baseline_that_was_lucky_is_told_by_running_its_code_again(checkout, standin):
+    """The provider answers at greater length than when the baseline was made, whichever code asks."""
+    long_first(standin, 10**6)
+    env = speaking_to(standin, COLUMNS="200")
+    run = checkout.run(*LIVE, *SEPARATE, env=env)
+    assert_no_traceback(run)
+    assert run.returncode == 0, run.out
+    run.match(
+        "llmops: * running 24 fresh trials of 12 cases, and as many of the baseline's code, to confirm it",
+        "*regressed at first (p = *), but 2 fresh trials of 12 cases, beside as many of the baseline's code did not*",
+    )
+    assert len(standin.requests) == CALLS + 24 + 24
+    assert brevity(run)["confirmation"]["of_baseline"] is True
+    assert sum(test["of_baseline"] for test in run.record["tests"]) == 24
+    assert checkout.command("compare", "base.json", "run.json").returncode == 0
+
+
+def test_code_that_is_worse_than_the_baselines_is_red(checkout, standin):
+    app = checkout.read("app.py")
+    checkout.file("app.py", app.replace('"content": question', '"content": "At length: " + question'))
+    at_length = "it is as it is, and so it will be"
+    standin.script(lambda body: at_length if "At length" in body["messages"][-1]["content"] else short(body))
+    run = checkout.run(*LIVE, *SEPARATE, env=speaking_to(standin))
+    assert run.returncode == 1
+    run.match("*confirmed by 2 fresh trials of 12 cases, beside as many of the baseline's code (-0.*, p = *)*")
+
+
+def test_a_checkout_that_runs_the_same_code_confirms_nothing(checkout, standin):
+    (checkout.path / "../before/app.py").unlink()
+    long_first(standin, 10**6)
+    env = speaking_to(standin, COLUMNS="250")
+    run = checkout.run(*LIVE, *SEPARATE, env=env | {"MORE": str(checkout.path)})
+    assert run.returncode == 1, "app cannot be imported there"
+    run.match("*brevity could not be confirmed by fresh trials: *")
+    checkout.file("../before/conftest.py", "import os, sys\nsys.path.append(os.environ['MORE'])\n")
+    run = checkout.run(*LIVE, *SEPARATE, env=env | {"MORE": str(checkout.path)})
+    assert run.returncode == 1
+    run.match("*brevity could not be confirmed by fresh trials: the checkout ran this one's code: app (*app.py)*")
+
+
+def test_the_checkouts_option(suite):
+    lone = suite.run("--llm-confirm-baseline=../before")
+    assert lone.returncode == 4
+    lone.match("ERROR: --llm-confirm-baseline goes with --llm-confirm.")
+    absent = suite.run(*SEPARATE)
+    assert absent.returncode == 4
+    absent.match("ERROR: --llm-confirm-baseline: there is no folder *before. Make one: git worktree add *before COMMIT")
 
 
 def test_what_cannot_be_confirmed_stays_red(suite, standin):
