@@ -28,7 +28,6 @@ from pytest_llmops.totals import UNITS, totals, why_no_cost, why_unknown
 if TYPE_CHECKING:
     from pytest_llmops.cassettes.tape import Tape
     from pytest_llmops.cassettes.transfer import Transfer
-    from pytest_llmops.checks import Rubric
     from pytest_llmops.checks.jury import Judging
     from pytest_llmops.datasets import Case
     from pytest_llmops.prompts import Prompt, Registry
@@ -59,7 +58,7 @@ class Evaluation(Scoring):
     unpriced: bool = False
     error: str | None = None
     rejudged: dict[str, tuple[float, float]] = field(default_factory=dict)
-    _asked: dict[str, tuple[Judging, Rubric, dict[str, Any]]] = field(default_factory=dict)
+    _asked: dict[str, tuple[Callable[[], str], Callable[[str], float]]] = field(default_factory=dict)
     _read: dict[int, tuple[Exchange, Call | None]] = field(default_factory=dict)
 
     def __repr__(self) -> str:  # pytest shows a failed test's arguments

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmops.errors import JudgeError, SettingsError, did_you_mean
@@ -141,7 +142,8 @@ class Scoring(Comparing):
     results: list[Any]
     measurements: dict[str, Measurement]
     rejudged: dict[str, tuple[float, float]]
-    _asked: dict[str, tuple[Judging, Rubric, dict[str, Any]]]
+    _asked: dict[str, tuple[Callable[[], str], Callable[[str], float]]]
+    """By metric: what its scores mean, and how to have another text judged alike."""
 
     def _free(self, name: str) -> str:
         if name not in self.measurements:
@@ -168,13 +170,16 @@ class Scoring(Comparing):
             reason = "there is no text to judge: the run returned no str, and no call answered with a text"
             self._unjudged(rubric, result._suffix, reason)
             raise JudgeError(f"{rubric.name}: {reason}.")
-        what = {
+        what: dict[str, Any] = {
             "text": text,
             "input": asked if asked is not None else (case.input if case else None),
             "expected": case.expected if case else None,
             "context": context if context is not None else (case.context if case else ()),
         }
-        self._asked[rubric.name + result._suffix] = judge, rubric, what
+        self._asked[rubric.name + result._suffix] = (
+            lambda: judge.definition(rubric),
+            lambda stored: float(judge.score(rubric, **{**what, "text": stored})),
+        )
         return judge, rubric, what
 
     def rejudge(self, stored: Callable[[str, str], StoredAnswer | None]) -> None:
@@ -183,11 +188,11 @@ class Scoring(Comparing):
         Args:
             stored: (metric, definition) to the answer.
         """
-        for name, (judge, rubric, what) in self._asked.items():
-            answer = stored(name, judge.definition(rubric)) if len(self.results) == 1 else None
+        for name, (definition, again) in self._asked.items():
+            answer = stored(name, definition()) if len(self.results) == 1 else None
             if answer is not None:
                 with contextlib.suppress(JudgeError):
-                    self.rejudged[name] = (answer.score, float(judge.score(rubric, **{**what, "text": answer.text})))
+                    self.rejudged[name] = (answer.score, again(answer.text))
 
     @contextlib.contextmanager
     def judged(self, rubric: Rubric, suffix: str) -> Iterator[Callable[[Score], None]]:
@@ -272,10 +277,16 @@ class Scoring(Comparing):
         from pytest_llmops.checks.tone import SCALES, asking, together
 
         judge, text = self.judge().named("tone"), result.text
+        given = self.case.input if self.case else None
+
+        def again(stored: str, scale: str) -> float:
+            return float(getattr(together(judge, judge.poll(asking(stored, given))), scale))
 
         def heard(votes: list[Tone]) -> Tone:
             tone = together(judge, votes)
             for name, direction in SCALES.items():
+                meaning, told = (lambda: tone.definition), partial(again, scale=name)
+                self._asked[f"tone_{name}{result._suffix}"] = meaning, told
                 self.measurements[f"tone_{name}{result._suffix}"] = Measurement(
                     value=getattr(tone, name),
                     reason=f"{tone}: {tone.reason}",
@@ -292,7 +303,7 @@ class Scoring(Comparing):
         try:
             if text is None:
                 raise JudgeError("tone: there is no text to judge: the run returned no str, and no call answered.")
-            yield judge, asking(text, self.case.input if self.case else None), heard
+            yield judge, asking(text, given), heard
         except JudgeError as error:
             for name, direction in SCALES.items():
                 self.measurements[f"tone_{name}{result._suffix}"] = Measurement(

@@ -121,9 +121,11 @@ def _judged(run: RunRecord, criterion: str | None) -> dict[str, list[TestRecord]
 
 def _row(test: TestRecord, name: str) -> list[str]:
     from pytest_llmops.checks.builtin_rubrics import BUILTIN
+    from pytest_llmops.checks.tone import RUBRICS
 
     asked = "" if test.input is None else test.input if isinstance(test.input, str) else _as_json(test.input)
-    question = BUILTIN[name].question if name in BUILTIN else name
+    rubric = RUBRICS.get(name.removeprefix("tone_"), name) if name.startswith("tone_") else name
+    question = BUILTIN[rubric].question if rubric in BUILTIN else name
     return [_harmless(cell) for cell in (test.id, name, question, asked, test.output or "", "", "")]
 
 

@@ -30,7 +30,7 @@ LABELS: tuple[Label, ...] = get_args(Label)
 SCALES: dict[str, Direction] = {"professional": "higher", "empathy": "higher", "defensive": "lower"}
 """What is scored, and which way is better."""
 
-_RUBRICS = {"professional": "tone", "empathy": "empathy", "defensive": "defensiveness"}
+RUBRICS = {"professional": "tone", "empathy": "empathy", "defensive": "defensiveness"}
 _FORM = """\
 First give the reason, then the levels, then the label.
 - reason: one to three sentences, in English, that name what in the answer sounds so.
@@ -150,7 +150,7 @@ def together(judge: Judge | Jury, votes: Sequence[Tone]) -> Tone:
 
 def _criterion() -> str:
     lines = ["Criterion: How does the answer sound to the person addressed? Judge it on three scales."]
-    for name, rubric in _RUBRICS.items():
+    for name, rubric in RUBRICS.items():
         lines += [f"Scale {name}, whole numbers from 1 to 5. {BUILTIN[rubric].question}"]
         lines += [f"  {level}: {text}" for level, text in sorted(BUILTIN[rubric].levels.items())]
     return "\n".join(lines)

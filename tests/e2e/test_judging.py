@@ -250,6 +250,25 @@ def test_a_live_run_tells_a_judge_that_moved(judged, standin, env, n):
     assert sum("helpfulness" in test.get("rejudged", {}) for test in moved.record["tests"]) == 10
 
 
+def test_a_judge_s_tone_that_moved_is_told_too(judged, standin, env):
+    def heard(level):
+        tone = {"reason": "So.", "professional": level, "empathy": 3, "defensive": 1, "label": "neutral"}
+        return lambda request: json.dumps(tone) if is_judged(request) else None
+
+    judged.file("cases.jsonl", "\n".join(json.dumps({"id": f"c{i}", "input": f"day {i}"}) for i in range(12)))
+    told = TEST.replace(', measure=["helpfulness"]', "").replace("llm_eval.run", "assert llm_eval.run")
+    judged.file("test_it.py", told.replace("case.input)", "case.input).tone"))
+    standin.script(heard(5))
+    stored = judged.run("--llm-baseline=b.json", "--llm-update-baseline", env=env)
+    assert stored.outcomes == {"passed": 12}, stored.out
+    sent = len(standin.requests)
+    standin.script(heard(3))
+    moved = judged.run("--llm-record=live", "--llm-baseline=b.json", env=env)
+    assert len(standin.requests) == sent + 24  # the texts are the same, and a text is asked about once
+    moved.match("*judge drift: tone_professional moved by -0.500, 1.000 → 0.500 on the same 10 stored answers*")
+    moved.match("*the judge of tone_empathy is steady*")
+
+
 def test_two_answers_side_by_side_in_both_orders(judged, standin, env):
     def first_is_always_better(request):
         return json.dumps({"reason": "It stands first.", "choice": "first"}) if is_judged(request) else None
