@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shlex
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,7 +38,7 @@ def add_to(
     """
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     rates = commands.add_parser("eval", help="precision, recall and false positives on labelled texts")
-    rates.add_argument("name", metavar="NAME", help="a built-in guardrail, or one of an installed package")
+    rates.add_argument("name", metavar="NAME", help="built in, of an installed package, or yours: module:name")
     rates.add_argument("dataset", type=Path, metavar="DATASET", help='JSONL of {"text": …, "expected": true}; .gz, too')
     rates.add_argument("--json", action="store_true", help="print the rates as JSON")
     rates.add_argument("--judge", metavar="MODEL", help="who is asked by a judged guardrail (default: as in pytest)")
@@ -57,6 +58,7 @@ def add_to(
 
 
 def _eval(arguments: argparse.Namespace, project: ProjectSettings, root: Path, say: Say) -> int:
+    from pytest_llmops import rating
     from pytest_llmops.checks.guardrails import build, rates
     from pytest_llmops.extending import surroundings
     from pytest_llmops.registry import session_guardrails
@@ -65,7 +67,11 @@ def _eval(arguments: argparse.Namespace, project: ProjectSettings, root: Path, s
     around = surroundings(project, arguments.judge or os.environ.get("PYTEST_LLM_JUDGE"), root)
     session_guardrails.append(give := lambda: around)
     try:
-        guardrail = build(arguments.name)
+        if ":" in arguments.name:
+            sys.path.insert(0, str(Path.cwd()))  # as ``python -m`` has it, which the command's script has not
+            guardrail = rating.imported(arguments.name)
+        else:
+            guardrail = build(arguments.name)
         texts = rates.load(arguments.dataset)
         with _taped(arguments, guardrail, project):
             measured = rates.measure(guardrail, texts)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_llmops.checks.guardrails import Context, Guardrail, Outcome, Stage
-from pytest_llmops.errors import JudgeError, SettingsError
+from pytest_llmops.errors import JudgeError, SettingsError, did_you_mean
 from pytest_llmops.records import Measurement
 from pytest_llmops.registry import Direction
 
@@ -67,6 +69,26 @@ def as_guardrail(given: Guardrail | Callable[[str], bool | Outcome]) -> Guardrai
     if not callable(given) or isinstance(given, type):
         raise SettingsError(f"rates({given!r}, …): expected a guardrail's name, a guardrail, or a function of a text.")
     return CalledGuardrail(getattr(given, "__name__", type(given).__name__), given)
+
+
+def imported(reference: str) -> Guardrail:
+    """The guardrail, or the function of a text, that ``package.module:name`` stands for.
+
+    Raises:
+        SettingsError: there is no such module or name, or it is neither of them.
+    """
+    module, _, name = reference.partition(":")
+    try:
+        found = getattr(import_module(module), name)
+    except ImportError as error:
+        raise SettingsError(f"guardrail {reference}: {error}; modules are looked for from this folder on.") from None
+    except AttributeError:
+        known = [key for key in vars(sys.modules[module]) if not key.startswith("_")]
+        raise SettingsError(f"guardrail {reference}: {module} has no {name!r}.{did_you_mean(name, known)}") from None
+    try:
+        return as_guardrail(found() if isinstance(found, type) else found)
+    except TypeError as error:
+        raise SettingsError(f"guardrail {reference}: it cannot be made without arguments ({error}).") from None
 
 
 def rate(guardrail: Guardrail, dataset: Path, evaluation: Evaluation | None, name: str | None = None) -> GuardrailRates:

@@ -17,7 +17,7 @@ def as_table(rates: Mapping[str, Any]) -> str:
     sizes = [max(text.display_width(row[column]) for row in rows) for column in range(len(HEADINGS))]
     lines = ["  ".join(text.pad(cell, size) for cell, size in zip(row, sizes, strict=True)).rstrip() for row in rows]
     counts = ", ".join(f"{key} {rates[key]}" for key in ("tp", "fp", "tn", "fn"))
-    cost = "" if rates["ms_per_kb"] is None else f"; {rates['ms_per_kb']:.2g} ms CPU for 1 KB"
+    cost = "" if rates["ms_per_kb"] is None else f"; {_short(rates['ms_per_kb'])} ms CPU for 1 KB"
     return "\n".join([f"guardrail {text.clean(rates['guardrail'])}: {counts}{cost}", *lines])
 
 
@@ -40,3 +40,7 @@ def _share(value: float | None, interval: list[float] | None) -> str:
     if value is None or interval is None:
         return "–"
     return f"{value:.1%} ({interval[0]:.1%}–{interval[1]:.1%})"
+
+
+def _short(milliseconds: float) -> str:
+    return f"{milliseconds:.2g}" if milliseconds < 10 else f"{milliseconds:.0f}"

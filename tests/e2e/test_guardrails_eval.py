@@ -41,6 +41,36 @@ def test_rates_as_a_table(project):
     )
 
 
+def test_a_guardrail_of_the_projects_own(project):
+    project.file("attacks.jsonl", DATA)
+    project.file(
+        "app/guards.py",
+        """
+        from pytest_llmops.checks.guardrails import Outcome
+
+        def says_ignore(text):
+            return "ignor" in text.lower()
+
+        class Never:
+            name, stage = "never", "input"
+
+            def check(self, text, context=None):
+                return Outcome(False)
+        """,
+    )
+    eval_ = ("guardrails", "eval")
+    run = project.command(*eval_, "app.guards:says_ignore", "attacks.jsonl")
+    assert run.returncode == 0, run.out
+    run.match("guardrail says_ignore: tp 2, fp 1, tn 0, fn 1; *")
+    project.command(*eval_, "app.guards:Never", "attacks.jsonl").match("guardrail never: tp 0, fp 0, tn 1, fn 3; *")
+    for reference, message in (
+        ("app.guards:says_ignored", "app.guards has no 'says_ignored'. Did you mean 'says_ignore'?"),
+        ("app.guard:x", "No module named 'app.guard'; modules are looked for from this folder on."),
+    ):
+        wrong = project.command(*eval_, reference, "attacks.jsonl")
+        assert (wrong.returncode, wrong.out.strip()) == (2, f"pytest-llmops: guardrail {reference}: {message}")
+
+
 def test_rates_by_threat_whatever_it_is_called(project):
     tags = ["threat:jailbreak", "LLM01", "AML.T0051.001", "threat: toxicity", "colour"]
     project.file("a.jsonl", "\n".join(f'{{"text": "a", "expected": false, "tags": "{tag}"}}' for tag in tags))
