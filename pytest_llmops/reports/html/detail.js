@@ -21,7 +21,8 @@ function openCase(one, run, trial = 0) {
 function tabs(one, run) {
   const strip = element('div.tabs', {});
   one.trials.forEach((test, index) => {
-    const label = test.rerun ? `rerun ${(test.trial || 0) + 1}` : `trial ${test.trial || 0}`;
+    const again = test.of_baseline ? 'baseline’s code' : test.confirms ? 'fresh' : 'rerun';
+    const label = test.rerun ? `${again} ${(test.trial || 0) + 1}` : `trial ${test.trial || 0}`;
     const tab = element(`button.${outcomeOf(test)}`, {type: 'button', onclick: () => openCase(one, run, index)}, label);
     tab.setAttribute('aria-pressed', String(index === shown.trial));
     strip.append(tab);

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 LONG = 48
 """Characters from which a text is said only once, with the other texts."""
-NEAR = 12
+NEAR = 8
 """Texts said before in which a quotation is looked for."""
 DIGITS = "{:.5g}"
 LIST = -1
@@ -30,7 +30,20 @@ FIRST_SIGN = 0xE000
 MARKS = re.compile(f"[{SEPARATOR}{QUOTE}\ue000-\uf8ff]")
 """A text that has one of these is left where it is."""
 
-TEST = ("trial", "rerun", "outcome", "error", "duration_s", "tags", "prompt", "input", "output", "guardrails")
+TEST = (
+    "trial",
+    "rerun",
+    "confirms",
+    "of_baseline",
+    "outcome",
+    "error",
+    "duration_s",
+    "tags",
+    "prompt",
+    "input",
+    "output",
+    "guardrails",
+)
 MEASUREMENT = ("value", "status", "reason")
 CALL = (
     *("role", "provider", "model", "status", "finish_reason", "input_tokens", "output_tokens", "cache_read_tokens"),
