@@ -46,6 +46,11 @@ def test_from_nothing_to_a_red_pull_request(tmp_path: Path, hub: Hub, runner: Ru
     first = use("push", {"before": "0" * 40}, 1, {})
     assert (first.conclusion, first.outputs["total"]) == ("success", "12"), first.log
     hub.run(1, event="push", branch="main", sha="a" * 40)
+    whole = (checkout / "app.py").read_text(encoding="utf-8")
+    (checkout / "app.py").write_text(whole.replace("[0].text", "[0].text[:20]"), encoding="utf-8")
+    broken = use("pull_request", {"pull_request": hub.pulls[1]}, 4, {})
+    assert (broken.conclusion, broken.outputs["conclusion"]) == ("failure", "regression"), broken.log
+    (checkout / "app.py").write_text(whole, encoding="utf-8")
     prompt = checkout / "prompts/support.txt"
     prompt.write_text("Answer in the customer's language, in one short sentence.\n", encoding="utf-8")
     without = use("pull_request", {"pull_request": hub.pulls[1]}, 2, {})
