@@ -78,6 +78,7 @@ def judge(answers: Mapping[str, str], tests: Sequence[TestRecord], items: ItemSe
         first = next((given for _, given in arms if given["index"] == 0), _NOT_RUN)
         later = [(nodeid, given) for nodeid, given in arms if given["index"] > 0 and nodeid in records]
         jobs += [(first, given, records[nodeid]) for nodeid, given in later]
+    jobs.sort(key=lambda job: (job[2].case, job[2].trial))  # workers report in any order
     return asyncio.run(_all(jobs, items))
 
 
@@ -85,15 +86,16 @@ async def _all(
     jobs: Sequence[tuple[Mapping[str, Any], Mapping[str, Any], TestRecord]], items: ItemSession
 ) -> dict[str, list[str]]:
     slots = asyncio.Semaphore(_AT_ONCE)
-    failed: dict[str, list[str]] = defaultdict(list)
 
-    async def one(first: Mapping[str, Any], second: Mapping[str, Any], record: TestRecord) -> None:
+    async def one(first: Mapping[str, Any], second: Mapping[str, Any], record: TestRecord) -> list[str]:
         async with slots:
-            for why in await _judged(first, second, record, items):
-                failed[record.id.partition("[")[0]].append(f"{record.id}: {why}")
+            return await _judged(first, second, record, items)
 
-    await asyncio.gather(*(one(*job) for job in jobs))
-    return failed
+    failed: dict[str, list[str]] = defaultdict(list)
+    outcomes = await asyncio.gather(*(one(*job) for job in jobs))
+    for (_, _, record), reasons in zip(jobs, outcomes, strict=True):
+        failed[record.id.partition("[")[0]] += [f"{record.id}: {why}" for why in reasons]
+    return {function: reasons for function, reasons in failed.items() if reasons}
 
 
 async def _judged(
