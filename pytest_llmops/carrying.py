@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -39,6 +40,8 @@ def put(report: pytest.TestReport, record: TestRecord, *, remote: bool) -> None:
 
 def taken(report: pytest.TestReport) -> TestRecord | None:
     """The record that a report carries; None where it is not the last one of a marked item."""
+    if not isinstance(report, Hashable):  # pytest's SubtestReport: never an item's last
+        return None
     record = _records.get(report)
     if record is None and (text := getattr(report, _ATTRIBUTE, None)) is not None:
         from pytest_llmops.records import TestRecord
