@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +37,9 @@ def tool(name: str) -> str:
     return found
 
 
-def run(*command: str | Path, given: str | None = None) -> subprocess.CompletedProcess[str]:
+def run(*command: str | Path, given: str | None = None, timeout: float = 300) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [str(part) for part in command], input=given, capture_output=True, text=True, timeout=300, check=False
+        [str(part) for part in command], input=given, capture_output=True, text=True, timeout=timeout, check=False
     )
 
 
@@ -125,19 +126,34 @@ OUTPUTS = [
 
 
 def installed() -> Path:
-    """Where GitHub's packages are; installed at the first time, whole or not at all: several workers may want them."""
-    if shutil.which("npm") is None or shutil.which("node") is None:
-        pytest.skip("npm is not installed: GitHub's own validator is not asked")
-    if not CACHE.is_dir():
-        CACHE.parent.mkdir(exist_ok=True)
-        fresh = tempfile.mkdtemp(dir=CACHE.parent)
-        done = run("npm", "install", "--no-save", "--no-audit", "--no-fund", "--prefix", fresh, *PACKAGES)
-        if done.returncode:
-            shutil.rmtree(fresh)
-            pytest.skip(f"npm could not install GitHub's own validator: {done.stderr.strip()[-300:]}")
-        with contextlib.suppress(OSError):  # another worker was faster
-            Path(fresh).rename(CACHE)
+    """Where GitHub's packages are; skips where they cannot be had."""
+    why = why_not_installed()
+    if why is not None:
+        pytest.skip(f"GitHub's own validator is not asked: {why}")
     return CACHE
+
+
+@cache
+def why_not_installed() -> str | None:
+    """Install them at the first time, whole or not at all: several workers may want them."""
+    if shutil.which("npm") is None or shutil.which("node") is None:
+        return "npm is not installed"
+    if CACHE.is_dir():
+        return None
+    CACHE.parent.mkdir(exist_ok=True)
+    fresh = tempfile.mkdtemp(dir=CACHE.parent)
+    quiet = ("--no-save", "--no-audit", "--no-fund", "--fetch-retries=1", "--fetch-timeout=20000")
+    try:
+        done = run("npm", "install", *quiet, "--prefix", fresh, *PACKAGES, timeout=120)
+    except subprocess.TimeoutExpired:
+        shutil.rmtree(fresh, ignore_errors=True)
+        return "npm did not end within two minutes"
+    if done.returncode:
+        shutil.rmtree(fresh)
+        return f"npm could not install it: {done.stderr.strip()[-300:]}"
+    with contextlib.suppress(OSError):  # another worker was faster
+        Path(fresh).rename(CACHE)
+    return None
 
 
 def asked_of_github(question: dict[str, Any], folder: Path) -> dict[str, Any]:
