@@ -94,6 +94,8 @@ def suite(project, standin):
 
 @pytest.mark.parametrize("options", [(), ("-v",), ("-n2",), ("--llm-concurrency=2",)])
 def test_a_long_run_tells_where_it_is_and_leaves_no_trace(suite, standin, options):
+    if "--llm-concurrency=2" in options:
+        standin.latency_s *= 2  # two at a time: as long a run as the others
     status, written = at_a_terminal(
         suite, "--llm-record=live", "-p", "no:cacheprovider", *options, env=speaking_to(standin)
     )
