@@ -50,6 +50,11 @@ def taken(report: pytest.TestReport) -> TestRecord | None:
     return record
 
 
+def forget() -> None:
+    """Let go of all records: the run has ended."""
+    _records.clear()
+
+
 class Answers:
     """The plugin that gathers what the arms of ``llm_ab`` answered, in the reporting process; `pairs` has it judged."""
 

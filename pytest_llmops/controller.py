@@ -6,7 +6,6 @@ Lives in the process that reports (xdist's controller); the workers' records com
 from __future__ import annotations
 
 import os
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
@@ -214,6 +213,7 @@ class Controller:
     def _run_record(self, settings: Configuration, *, judge_pairs: bool) -> RunRecord:
         from datetime import UTC, datetime
 
+        from pytest_llmops import environment
         from pytest_llmops.compare import compare_arms, cost_by_tag, fingerprint, summarize
         from pytest_llmops.records import RunRecord
 
@@ -228,7 +228,7 @@ class Controller:
         used.prompt_texts = {digest: self._prompt_texts[digest] for digest in sorted(self._prompt_texts)}
         return RunRecord(
             created=datetime.now(UTC),
-            environment=_environment(self._config, settings.ci),
+            environment=environment.describe(self._config).model_copy(update={"ci": settings.ci}),
             fingerprint=used,
             tests=tests,
             deselected=sorted((self._deselected | self._named_apart(ran)) - ran),
@@ -295,6 +295,12 @@ class Controller:
             for text, markup in self._lines:
                 terminalreporter.write_line(text, **markup)
 
+    def pytest_unconfigure(self) -> None:
+        """Let go of the records: the interpreter's collections at its end need not walk through them."""
+        self._records.clear()
+        self.run = None
+        carrying.forget()
+
 
 class WorkerOutput:
     """The part of `Controller` that an xdist worker needs: what it deselected."""
@@ -343,34 +349,6 @@ def _order(test: TestRecord) -> tuple[str, int]:
 
 def _name_of(argument: str) -> str:
     return "::" + argument.partition("[")[0].rpartition("::")[2]
-
-
-def _environment(config: pytest.Config, ci: bool) -> Any:
-    import platform
-    import subprocess
-    from importlib.metadata import version
-
-    from pytest_llmops.records import Environment
-
-    def git(*args: str) -> str | None:
-        try:
-            done = subprocess.run(
-                ["git", *args], cwd=config.rootpath, capture_output=True, text=True, timeout=5, check=False
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            return None
-        return done.stdout.strip() if done.returncode == 0 else None
-
-    status = git("status", "--porcelain", "--untracked-files=no")
-    return Environment(
-        python=platform.python_version(),
-        pytest=pytest.__version__,
-        plugin=version("pytest-llmops"),
-        platform=sys.platform,
-        commit=git("rev-parse", "HEAD"),
-        dirty=None if status is None else bool(status),
-        ci=ci,
-    )
 
 
 def _tags_line(costs: dict[str, float]) -> str:

@@ -18,6 +18,7 @@ import pytest
 from pytest_llmops import ab, carrying, naming
 from pytest_llmops.cassettes import scope
 from pytest_llmops.cassettes.clients import Interception
+from pytest_llmops.cassettes.journal import RunJournal
 from pytest_llmops.cassettes.keys import IGNORED_FIELDS
 from pytest_llmops.cassettes.redaction import KEY_VARIABLES, Scrubber
 from pytest_llmops.cassettes.storage import Interaction
@@ -57,7 +58,13 @@ class ItemSession:
         self._registries: dict[Path, Registry] = {}
         self._placeholders: list[str] = []
         project = configuration.project
+        self._live = (
+            RunJournal(naming.live_folder(config), resumed=configuration.resume)
+            if configuration.record == "live"
+            else None
+        )
         self._options = TapeOptions(
+            live=self._live,
             hosts=project.hosts,
             record_hosts=configuration.record_hosts,
             allowed_hosts=(*LOOPBACK, *configuration.allowed_hosts),
@@ -75,6 +82,8 @@ class ItemSession:
     def pytest_unconfigure(self) -> None:
         """Give the HTTP clients back."""
         session_judge.remove(self._make_judge)
+        if self._live is not None:
+            self._live.close()
         self._undo()
 
     def _undo(self) -> None:

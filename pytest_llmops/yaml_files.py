@@ -32,18 +32,21 @@ def opened(text: str, path: Path, error: type[LlmopsError], *, numbers: bool = T
     """
     import yaml
 
+    too_deep = error(f"{path}:1: YAML that is nested too deeply.")
     loader = _loader(tuple(name for name in _TYPES if numbers or name not in ("int", "float")))(text)
     try:
         yield loader, loader.get_single_node()
     except yaml.MarkedYAMLError as broken:
         mark = broken.problem_mark or broken.context_mark
         line = mark.line + 1 if mark else 1
+        if "nesting depth" in str(broken.problem):  # PyYAML 6.0.4 has a limit of its own
+            raise too_deep from None
         raise error(f"{path}:{line}: broken YAML: {broken.problem or broken.context}.") from None
     except yaml.reader.ReaderError as broken:
         line = text.count("\n", 0, broken.position) + 1
         raise error(f"{path}:{line}: broken YAML: {broken.reason}.") from None
     except RecursionError:
-        raise error(f"{path}:1: YAML that is nested too deeply.") from None
+        raise too_deep from None
     finally:
         loader.dispose()
 

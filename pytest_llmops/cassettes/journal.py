@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import threading
+import time
+from collections import defaultdict
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, Protocol
 
 from pytest_llmops.cassettes.shape import fault
 from pytest_llmops.cassettes.storage import Interaction
@@ -14,17 +17,38 @@ from pytest_llmops.cassettes.storage import Interaction
 FOLDER = ".journal"
 
 
-def _try_lock(file: IO[str]) -> bool:
+def _try_lock(file: IO[str], *, shared: bool = False) -> bool:
     """Take the file's lock; False where a living recording holds it. The system frees it when its process ends."""
     try:
         import fcntl
     except ImportError:
         return True
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except OSError:
         return False
     return True
+
+
+class KeepsExchanges(Protocol):
+    """Where a tape puts what it paid for until that is safe elsewhere."""
+
+    @property
+    def broken(self) -> bool:
+        """Whether the disk takes no more."""
+
+    @property
+    def keeps(self) -> bool:
+        """Whether all that was appended is on the disk."""
+
+    def append(self, entry: Interaction) -> None:
+        """Add an exchange."""
+
+    def close(self) -> None:
+        """Leave what is there for the next run."""
+
+    def discard(self) -> None:
+        """Forget what was appended."""
 
 
 class Journal:
@@ -34,6 +58,7 @@ class Journal:
         self._cassette = cassette
         self._file: IO[str] | None = None
         self.broken = False
+        """Whether the disk takes no more."""
 
     def append(self, entry: Interaction) -> None:
         """Add an exchange as one line.
@@ -94,6 +119,21 @@ def _remove(path: Path) -> None:
             path.parent.rmdir()
 
 
+def _lines(path: Path, *, shared: bool) -> list[Any] | None:
+    """The documents of a journal, without those that are cut; None where its process lives, or took it away."""
+    found = []
+    try:
+        with path.open("r+", encoding="utf-8", errors="replace") as file:
+            if not _try_lock(file, shared=shared):
+                return None
+            for line in file:
+                with contextlib.suppress(ValueError, RecursionError):  # a killed process may leave a line cut
+                    found.append(json.loads(line))
+    except OSError:
+        return None
+    return found
+
+
 class Leftovers:
     """What killed recordings of one cassette left behind."""
 
@@ -111,20 +151,110 @@ class Leftovers:
                 self._take(folder / name)
 
     def _take(self, path: Path) -> None:
-        try:
-            with path.open("r+", encoding="utf-8", errors="replace") as file:
-                if not _try_lock(file):
-                    return
-                for line in file:
-                    with contextlib.suppress(ValueError, RecursionError):  # a killed process may leave a line cut
-                        entry = json.loads(line)
-                        if fault(entry) is None:
-                            self.interactions.append(entry)
-        except OSError:  # taken up by another process meanwhile
-            return
-        self._paths.append(path)
+        entries = _lines(path, shared=False)
+        if entries is not None:
+            self.interactions += (entry for entry in entries if fault(entry) is None)
+            self._paths.append(path)
 
     def discard(self) -> None:
         """They are in the cassette now."""
         for path in self._paths:
             _remove(path)
+
+
+class RunJournal:
+    """One file for all that a process's ``live`` run pays for: making a file for each of its items would cost more.
+
+    A run keeps it to its end, and the next one, where it is to go on, finds what every test had got.
+
+    Args:
+        folder: where it lies, with those of the run's other processes.
+        resumed: read what a broken-off run left there.
+    """
+
+    def __init__(self, folder: Path, *, resumed: bool) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._file: IO[str] | None = None
+        self.broken = False
+        self._left: defaultdict[str, list[Interaction]] = defaultdict(list)
+        for path in sorted(folder.glob("*.jsonl")) if resumed else ():
+            for line in _lines(path, shared=True) or ():  # the run's other workers read it, too
+                self._take(line)
+
+    def _take(self, line: object) -> None:
+        if not isinstance(line, dict) or not isinstance(name := line.get("tape"), str):
+            return
+        if (entry := line.get("exchange")) is None:
+            self._left.pop(name, None)
+        elif fault(entry) is None:
+            self._left[name].append(entry)
+
+    def left(self, tape: Path) -> list[Interaction]:
+        """What a broken-off run had paid for under this tape's name."""
+        return self._left.get(self._name(tape), [])
+
+    def part(self, tape: Path) -> RunJournalPart:
+        """A tape's share of it."""
+        return RunJournalPart(self, self._name(tape))
+
+    def _name(self, tape: Path) -> str:
+        return tape.relative_to(self._folder).as_posix()
+
+    def write(self, tape: str, exchange: Interaction | None) -> None:
+        """Add a line; None takes back what the tape has so far."""
+        line = json.dumps({"tape": tape, "exchange": exchange}) + "\n"
+        with self._lock:
+            if self.broken:
+                return
+            try:
+                if self._file is None:
+                    self._folder.mkdir(parents=True, exist_ok=True)
+                    name = (
+                        f"{os.getpid()}-{time.time_ns():x}.jsonl"  # the broken-off run may have had this process's id
+                    )
+                    self._file = (self._folder / name).open("x", encoding="utf-8")
+                    _try_lock(self._file)
+                self._file.write(line)
+                self._file.flush()
+            except OSError:  # as in `Journal.append`
+                self.broken = True
+
+    def close(self) -> None:
+        """End it; the file stays until the run has come to its end."""
+        with self._lock:
+            if self._file is not None:
+                with contextlib.suppress(OSError):
+                    self._file.close()
+                self._file = None
+
+
+class RunJournalPart:
+    """What one tape puts into the run's journal."""
+
+    def __init__(self, journal: RunJournal, tape: str) -> None:
+        self._journal, self._tape = journal, tape
+        self._written = False
+
+    @property
+    def broken(self) -> bool:
+        """Whether the disk does not take it any more."""
+        return self._journal.broken
+
+    @property
+    def keeps(self) -> bool:
+        """Whether all that was appended is on the disk."""
+        return self._written and not self.broken
+
+    def append(self, entry: Interaction) -> None:
+        """Add an exchange."""
+        self._written = True
+        self._journal.write(self._tape, entry)
+
+    def close(self) -> None:
+        """Nothing is to be done: the journal is the run's."""
+
+    def discard(self) -> None:
+        """Take back what was appended."""
+        if self._written:
+            self._journal.write(self._tape, None)

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from pytest_llmops import providers
 from pytest_llmops.cassettes import bodies, keeping, keys, miss, redaction, storage
-from pytest_llmops.cassettes.journal import Journal, Leftovers
+from pytest_llmops.cassettes.journal import Journal, KeepsExchanges, Leftovers, RunJournal
 from pytest_llmops.cassettes.recordings import Recordings
 from pytest_llmops.cassettes.storage import Interaction
 from pytest_llmops.cassettes.transfer import Transfer, to_exchange
@@ -48,6 +48,7 @@ class TapeOptions:
         orphans: recordings of tests that no longer exist, for a renamed one to find.
         watchers: told of every live call.
         replay_speed: 1 plays streams at their recorded pace, 0 at once.
+        live: the journal of a run in mode ``live``.
         folder: with a closing slash; cassettes below it are named relative to it in messages.
         answers: what judges said in this session, by key: a trial that got the same answer asks for no new verdict.
     """
@@ -62,6 +63,7 @@ class TapeOptions:
     orphans: Callable[[Path], Iterator[list[Interaction]]] = no_orphans
     watchers: tuple[Watcher, ...] = ()
     replay_speed: float = 0.0
+    live: RunJournal | None = None
     folder: str = ""
     answers: dict[str, Interaction] = field(default_factory=dict)
 
@@ -70,7 +72,7 @@ class Tape:
     """A cassette while it is in use; safe to use from several threads.
 
     Args:
-        path: the cassette file; in mode ``live`` where a broken-off run's exchanges are kept, or None.
+        path: the cassette file; in mode ``live`` what the tape is called in the run's journal, or None.
         mode: the record mode.
         test: the node id it belongs to, without the trial.
         command: the command that records it anew, for messages.
@@ -111,14 +113,25 @@ class Tape:
         self._borrowed = False
         self._replays = mode != "all" and (mode != "live" or resume)
         self._leftovers: Leftovers | None = None
-        self._journal = Journal(path) if path is not None and mode != "none" else None
+        self._journal = self._journal_of(path)
         self.existed = False
         if path is not None:
             self._load(path, foreign, stored)
         self.before = list(self._recordings.stored)
         """What the cassette held when the test began."""
 
+    def _journal_of(self, path: Path | None) -> KeepsExchanges | None:
+        if path is None or self.mode == "none":
+            return None
+        if self.mode == "live":
+            return self.options.live.part(path) if self.options.live is not None else None
+        return Journal(path)
+
     def _load(self, path: Path, foreign: Path | None, stored: Sequence[Interaction] | None) -> None:
+        if self.mode == "live":
+            if self._replays and self.options.live is not None:
+                self._replayable(self.options.live.left(path))
+            return
         self.existed = path.is_file() if stored is None else bool(stored)
         if self.existed and self._replays:
             self._recordings.add(storage.load(path, hint=self.record_all) if stored is None else stored)
@@ -127,11 +140,11 @@ class Tape:
 
             self._recordings.add(reader.load(foreign, self._foreign_key, ignored=self.options.ignored_fields))
             self.existed = True
-        if self.mode == "live" and not self._replays:
-            return
         self._leftovers = Leftovers(path)
-        if self._replays:
-            self._recordings.add(self._leftovers.interactions)
+        self._replayable(self._leftovers.interactions if self._replays else ())
+
+    def _replayable(self, entries: Iterable[Interaction]) -> None:
+        self._recordings.add(entries)
         for entry in self._recordings.stored:
             if entry["key"].startswith(JUDGED) and entry["response"].get("status") == 200:
                 self.options.answers.setdefault(entry["key"], entry)
@@ -386,9 +399,7 @@ class Tape:
             self._journal.discard()
         if self.path is None or self.mode == "none" or self.discarded:
             return
-        if self.mode == "live":  # --llm-resume reads the journals; no cassette is made
-            if self._journal is not None:
-                self._journal.close()
+        if self.mode == "live":  # --llm-resume reads the journal; no cassette is made
             return
         if self.refused:
             if self._journal is not None:

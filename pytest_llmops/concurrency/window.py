@@ -49,8 +49,12 @@ class Window:
         self._config = config
         self._settings = settings
         self._counts = report
-        self._changed = threading.Condition()
-        self.slots = Slots(settings.concurrency, self._changed)
+        lock = threading.RLock()
+        # Threads wait for a body they may begin, the main thread for bodies that are done. Each event wakes one that it
+        # concerns: thirty threads woken to look would keep the interpreter from those that have work.
+        self._startable = threading.Condition(lock)
+        self._done = threading.Condition(lock)
+        self.slots = Slots(settings.concurrency, self._startable)
         self._attempts: dict[pytest.Item, Attempt] = {}
         self._current: pytest.Item | None = None
         self._waiting: deque[tuple[Attempt, Context]] = deque()
@@ -58,6 +62,8 @@ class Window:
         self._stopped = self._ending = self._prepared = False
         self._timed = settings.timeout is not None
         self._reasons: dict[pytest.Item, str | None] = {}
+        # Before the interpreter's own last collection: what a user's module holds in a cycle may have a file to flush.
+        config.add_cleanup(gc.unfreeze)
 
     # -- the session ------------------------------------------------------------------------------------------------
 
@@ -70,8 +76,8 @@ class Window:
         self._order = Order(session)
         self._explanations = compat.Explanations()
         self._routing = Routing(self._config)
-        # Modules and collected items live to the end of the process. Without them the collector's pauses, in which no
-        # body goes on, and pytest's collections at the end are half as long: .3 s of a run of 1,000 items.
+        # Modules and collected items live to the end of the session. Without them the collector's pauses, in which no
+        # body goes on, and pytest's collections at the end are half as long.
         gc.freeze()
         with compat.setup_tree(session) as self._tree, self._routing.installed():
             try:
@@ -258,10 +264,10 @@ class Window:
     # -- bodies -----------------------------------------------------------------------------------------------------
 
     def _enqueue(self, attempt: Attempt, context: Context) -> None:
-        with self._changed:
+        with self._startable:
             self._waiting.append((attempt, context))
             self._staff()
-            self._changed.notify_all()
+            self._startable.notify()
 
     def _staff(self) -> None:
         """Start as many threads as there are bodies for them."""
@@ -273,7 +279,7 @@ class Window:
         while (taken := self._take()) is not None:
             attempt, context = taken
             error = context.run(self._run_body, attempt)
-            with self._changed:
+            with self._startable:
                 if attempt.done:
                     return  # given up; another thread has taken this one's place
                 attempt.error, attempt.traceback = error, error.__traceback__ if error is not None else None
@@ -282,7 +288,7 @@ class Window:
 
     def _take(self) -> tuple[Attempt, Context] | None:
         """Wait for a body and a free slot; None at the end of the run."""
-        with self._changed:
+        with self._startable:
             while not self._stopped:
                 pause = self.slots.pause()
                 if self._waiting and not pause and self._running < self.slots.limit:
@@ -291,8 +297,10 @@ class Window:
                     self._counts.running(self._running)
                     attempt.thread = threading.current_thread()
                     attempt.started = time.time(), time.perf_counter()
+                    if self._waiting:
+                        self._startable.notify()  # the one that was woken wakes the next, where one more may begin
                     return attempt, context
-                self._changed.wait(pause or None)
+                self._startable.wait(pause or None)
         return None
 
     def _run_body(self, attempt: Attempt) -> BaseException | None:
@@ -313,7 +321,8 @@ class Window:
         attempt.done = True
         self._running -= 1
         self._finished += 1
-        self._changed.notify_all()
+        if attempt.item is self._current or len(self._waiting) <= self.slots.limit // 2:
+            self._done.notify()
 
     def _wait(self, attempt: Attempt) -> None:
         """Until a body is done; meanwhile start others."""
@@ -321,17 +330,19 @@ class Window:
             seen = self._finished
             self._fill()
             self._prepare()
-            with self._changed:
+            with self._done:
                 left = self._expire()
-                self._changed.wait_for(lambda seen=seen: attempt.done or self._finished != seen, left)  # type: ignore[misc]
+                self._done.wait_for(lambda seen=seen: attempt.done or self._finished != seen, left)  # type: ignore[misc]
 
     def _prepare(self) -> None:
         """Import what reading the answers and the end of the run need, while the first answers are under way."""
         if not self._prepared:
             self._prepared = True
-            from pytest_llmops import compare, pricing  # noqa: F401
+            from pytest_llmops import compare, environment, pricing  # noqa: F401
 
             pricing.load()
+            environment.describe(self._config)
+            gc.freeze()  # the price table: as many objects as a thousand items
 
     def _expire(self) -> float:
         """Give up bodies that take too long; the seconds until the next one might."""
@@ -359,6 +370,7 @@ class Window:
         self._finish(attempt)
         self._threads -= 1
         self._staff()
+        self._startable.notify()
         if attempt.pending is not None:
             attempt.pending.cancel()
 
@@ -366,15 +378,15 @@ class Window:
         """Drop what is not reported: its fixtures are torn down, and what it recorded is kept."""
         if self._stopped:
             return
-        with self._changed:
+        with self._done:
             self._stopped = True
             self._waiting.clear()
-            self._changed.notify_all()
+            self._startable.notify_all()
             dropped = [a for item, a in self._attempts.items() if item is not self._current]
             for attempt in dropped:
                 if attempt.pending is not None:
                     attempt.pending.cancel()
-            self._changed.wait_for(lambda: not any(a.running for a in dropped), GRACE_S)
+            self._done.wait_for(lambda: not any(a.running for a in dropped), GRACE_S)
             for attempt in dropped:
                 if attempt.running:
                     self._give_up(attempt, "the run was stopped")

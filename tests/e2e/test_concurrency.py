@@ -679,6 +679,38 @@ def test_a_thread_from_outside_of_the_tests_cannot_call_for_one(project: Project
     concurrent(project, STANDIN_URL=standin.url).match("* 3 passed in *")
 
 
+def test_what_the_application_holds_is_finalised_at_the_end_of_the_process(project: Project, standin: StandIn) -> None:
+    # Items that overlap are put out of the collector's way, and must come back: a cycle that a module holds is only
+    # found by the interpreter's last collection, and this one has a file with something in its buffer.
+    project.file(
+        "app.py",
+        """
+        class App:
+            def __init__(self):
+                self.log = open("app.log", "w")
+                self.answer = self.said  # a cycle
+            def said(self, n):
+                self.log.write(f"{n} ")
+                return str(n)
+        app = App()
+        """,
+    )
+    project.file(
+        "test_app.py",
+        """
+        import pytest
+        from app import app
+
+        @pytest.mark.llm_eval
+        @pytest.mark.parametrize("n", range(4))
+        def test_app(llm_eval, n):
+            assert llm_eval.run(app.answer, n).output == str(n)
+        """,
+    )
+    assert project.run("--llm-record=live", "--llm-concurrency=2").returncode == 0
+    assert sorted((project.path / "app.log").read_text().split()) == ["0", "1", "2", "3"]
+
+
 def test_judges_run_beside_each_other(project: Project) -> None:
     """A body's ``measure`` belongs to it: a judge's latency is waited for in the threads, too."""
     project.file("test_asking.py", ASKING.replace("llm_eval\n", 'llm_eval(measure=["helpfulness"])\n'))

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
+import time
+from pathlib import Path
+
+import pytest
 
 from tests.conftest import Project
 from tests.standin import StandIn
@@ -57,6 +63,46 @@ def test_a_live_run_that_was_killed_goes_on_without_paying_twice(project: Projec
     # A run that came to its end leaves nothing to resume; without --llm-resume everything is paid for.
     again = project.run("-q", "--llm-record=live", "--llm-resume", env=env)
     assert (again.returncode, len(standin.requests)) == (0, 12)
+
+
+KILLED = """
+        import os, signal, time
+        if n == 11 and not os.path.exists("go"):
+            time.sleep(1)  # meanwhile the others are done
+            if "PYTEST_XDIST_WORKER" in os.environ:
+                os.kill(os.getppid(), signal.SIGKILL)
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("args", [("--llm-concurrency=3",), ("-n", "2"), ("-n", "2", "--llm-concurrency=2")])
+def test_overlapped_and_distributed_runs_go_on_too(project: Project, standin: StandIn, args: tuple[str, ...]) -> None:
+    project.file("app.py", APP)
+    project.file("test_app.py", TEST.replace("range(6)", "range(12)") + KILLED)
+    env = {"LLM_BASE": standin.url}
+    assert project.run("-q", "--llm-record=live", *args, env=env).returncode != 0
+    paid = len(standin.requests)
+    assert paid > 6
+    wait_until_dead(project.path / ".pytest_cache" / "llmops-live")
+    project.file("go", "")
+    resumed = project.run("-q", "--llm-record=live", "--llm-resume", "--llm-json=run.json", *args, env=env)
+    assert resumed.returncode == 0, resumed.out
+    assert resumed.record is not None
+    replayed = [call["replayed"] for test in resumed.record["tests"] for call in test["calls"]]
+    assert (len(replayed), sum(replayed)) == (12, paid)
+    assert len(standin.requests) == 12
+
+
+def wait_until_dead(folder: Path) -> None:
+    """The worker that was not killed ends by itself, once it has noticed that nobody listens."""
+    until = time.monotonic() + 30
+    for path in folder.glob("*.jsonl"):
+        with path.open("r+") as file:
+            while time.monotonic() < until:
+                with contextlib.suppress(OSError):
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                time.sleep(0.05)
 
 
 def test_resume_needs_a_live_run(project: Project) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_llmops.cassettes.journal import FOLDER, Journal, Leftovers
+from pytest_llmops.cassettes.journal import FOLDER, Journal, Leftovers, RunJournal
 from pytest_llmops.cassettes.storage import Interaction
 
 
@@ -144,3 +144,84 @@ def test_a_folder_removed_by_another_process_is_made_again(cassette: Path, monke
     journal.append(entry("one"))
     assert made
     assert journal.keeps
+
+
+# -- a run's journal --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "llmops-live"
+
+
+def resumed(folder: Path, *names: str) -> list[list[str]]:
+    journal = RunJournal(folder, resumed=True)
+    return [[found["key"] for found in journal.left(folder / name)] for name in names]
+
+
+def test_tapes_of_a_run_share_one_file_and_get_back_their_own(folder: Path) -> None:
+    journal = RunJournal(folder, resumed=False)
+    assert not folder.exists(), "nothing is made before the first exchange"
+    one, two = journal.part(folder / "test_a" / "one.json"), journal.part(folder / "two.json")
+    one.append(entry("a"))
+    two.append(entry("b"))
+    one.append(entry("c é"))
+    assert one.keeps
+    assert two.keeps
+    assert not journal.part(folder / "three.json").keeps
+    assert len(list(folder.iterdir())) == 1
+    journal.close()
+    assert resumed(folder, "test_a/one.json", "two.json", "three.json") == [["a", "c é"], ["b"], []]
+    assert [found["key"] for found in RunJournal(folder, resumed=False).left(folder / "two.json")] == []
+
+
+def test_what_a_tape_takes_back_is_asked_for_anew(folder: Path) -> None:
+    journal = RunJournal(folder, resumed=False)
+    first, other = journal.part(folder / "a.json"), journal.part(folder / "b.json")
+    first.append(entry("429"))
+    other.append(entry("kept"))
+    first.discard()
+    other_again = journal.part(folder / "b.json")
+    other_again.discard()  # it has put in nothing, so there is nothing to take back
+    again = journal.part(folder / "a.json")
+    again.append(entry("answered"))
+    journal.close()
+    assert resumed(folder, "a.json", "b.json") == [["answered"], ["kept"]]
+
+
+def test_a_living_run_is_nobodys_leftover_and_a_dead_one_is_read_by_every_worker(folder: Path) -> None:
+    living = RunJournal(folder, resumed=False)
+    living.part(folder / "a.json").append(entry("one"))
+    assert resumed(folder, "a.json") == [[]]
+    living.close()
+    readers = [RunJournal(folder, resumed=True) for _ in range(2)]
+    readers[0].part(folder / "b.json").append(entry("two"))
+    assert [[found["key"] for found in reader.left(folder / "a.json")] for reader in readers] == [["one"], ["one"]]
+    readers[0].close()
+    assert resumed(folder, "a.json", "b.json") == [["one"], ["two"]], "a second resume finds both"
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['{"tape": "a.json", "exch', "null", "5", "{}", '{"tape": 3, "exchange": {}}', '{"tape": "a.json", "exchange": 5}'],
+)
+def test_a_broken_line_of_a_run_is_passed_over(folder: Path, line: str) -> None:
+    journal = RunJournal(folder, resumed=False)
+    journal.part(folder / "a.json").append(entry("one"))
+    journal.close()
+    (path,) = folder.glob("*.jsonl")
+    with path.open("a") as file:
+        file.write(line + "\n" + json.dumps({"tape": "a.json", "exchange": entry("two")}) + "\n")
+    assert resumed(folder, "a.json") == [["one", "two"]]
+
+
+def test_a_run_whose_disk_takes_nothing_goes_on(folder: Path) -> None:
+    folder.write_text("a file in the folder's place")
+    journal = RunJournal(folder, resumed=False)
+    part = journal.part(folder / "a.json")
+    part.append(entry("one"))
+    assert part.broken
+    assert not part.keeps
+    part.append(entry("two"))
+    part.discard()
+    journal.close()
