@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import gc
 import hashlib
 import json
 import os
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_llmops.cassettes import shape
+from pytest_llmops.collector import paused
 from pytest_llmops.errors import CassetteError
 
 SCHEMA = 1
@@ -49,7 +49,8 @@ def load(path: Path, *, hint: str = "") -> list[Interaction]:
     except OSError as error:
         raise CassetteError(f"{path}: cannot be read: {error.strerror or error}") from None
     try:
-        document = _parsed(data)
+        with paused():
+            document = json.loads(data)
     except RecursionError:
         raise CassetteError(f"{path}: nested too deeply to be a cassette{again}") from None
     except ValueError as error:
@@ -60,17 +61,6 @@ def load(path: Path, *, hint: str = "") -> list[Interaction]:
             ) from None
         raise CassetteError(f"{path}: is not whole JSON ({error}); restore it from git{again}") from None
     return _checked(document, path, again)
-
-
-def _parsed(data: bytes) -> Any:
-    """`json.loads` without the collector: it would walk the growing document again and again, for half of the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        return json.loads(data)
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _checked(document: Any, path: Path, again: str) -> list[Interaction]:

@@ -64,7 +64,7 @@ class Side:
 class _Block:
     """Rows with the same metrics and the same number of values of each."""
 
-    metrics: dict[str, int]
+    names: list[str]
     width: int
     owners: list[int] = field(default_factory=list)
     values: list[float | None] = field(default_factory=list)
@@ -75,14 +75,17 @@ class Table:
 
     def __init__(self) -> None:
         self._blocks: dict[tuple[int, tuple[str, ...]], _Block] = {}
+        self._last = _Block([], 0)
         self._arrays: list[tuple[dict[str, int], Indexes, Floats]] | None = None
 
     def add(self, owner: int, metrics: Iterable[str], width: int, values: Iterable[float | None]) -> None:
         """Add a row: `width` values of each metric, one metric after the other."""
-        names = tuple(metrics)
-        block = self._blocks.get((width, names))
-        if block is None:
-            block = self._blocks[width, names] = _Block({name: i for i, name in enumerate(names)}, width)
+        names = [*metrics]
+        block = self._last
+        if width != block.width or names != block.names:  # most rows have what the one before has
+            key = width, tuple(names)
+            block = self._last = self._blocks.get(key) or _Block(names, width)
+            self._blocks[key] = block
         block.owners.append(owner)
         block.values += values
 
@@ -93,11 +96,9 @@ class Table:
         if self._arrays is None:
             self._arrays = [
                 (
-                    block.metrics,
+                    {name: position for position, name in enumerate(block.names)},
                     np.repeat(np.array(block.owners, dtype=np.intp), block.width),
-                    np.array(block.values, dtype=np.float64).reshape(
-                        len(block.owners), len(block.metrics), block.width
-                    ),
+                    np.array(block.values, dtype=np.float64).reshape(len(block.owners), len(block.names), block.width),
                 )
                 for block in self._blocks.values()
             ]

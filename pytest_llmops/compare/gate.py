@@ -12,6 +12,7 @@ from pytest_llmops import acceptance
 from pytest_llmops.acceptance import Accepted
 from pytest_llmops.baseline import Baseline, MetricDefinition
 from pytest_llmops.baseline.stored import definition_of, differences, two_definitions
+from pytest_llmops.collector import paused
 from pytest_llmops.compare import cases, columns, confirming, drift, metrics, prompts
 from pytest_llmops.compare.failures import fails
 from pytest_llmops.compare.pairing import Pair, Pairing, pair
@@ -36,6 +37,7 @@ class _State:
     gone: list[str] = field(default_factory=list)
 
 
+@paused()
 def compare(
     baseline: Baseline,
     run: RunRecord,

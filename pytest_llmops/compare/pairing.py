@@ -108,6 +108,8 @@ def _missing(
 def _matched(found: Pair) -> Pair:
     """Find the stored trial of every replayed one; the pair is exact where each has its own."""
     free = {position: digest for position, digest in enumerate(found.stored.digests) if digest}
+    if not free:
+        return found
     positions = []
     for trial in found.trials:
         digest = short_digest(trial.cassette.digest)

@@ -121,7 +121,8 @@ def restore(environ: Mapping[str, str]) -> None:
             recordings.restore_attempt(client, here, state.recordings_root, name, state.checked_out, restored)
         state.notes += restored.problems
         _fetch_former(client, here, given, folder)
-        for line in [f"record mode: {state.record}", *restored.done, *state.notes]:
+        auto = " (mode auto records on pull requests)" * (given.mode == "auto" and here.pull_request is None)
+        for line in [f"record mode: {state.record}{auto}", *restored.done, *state.notes]:
             _say(line)
     handing.save(folder, state)
     runner.set_output("folder", folder)
@@ -130,7 +131,9 @@ def restore(environ: Mapping[str, str]) -> None:
 def _decide(state: State, here: Context, key: bool) -> None:
     """The record mode, and whether a miss could be cured by who opened the pull request."""
     given = state.inputs
-    asked: RecordMode = "refresh" if given.mode == "live" or (given.mode == "auto" and key) else "none"
+    # A push replays what its pull requests had recorded: main buys nothing, and what it compares with was reviewed.
+    records = given.mode == "live" or (given.mode == "auto" and key and here.pull_request is not None)
+    asked: RecordMode = "refresh" if records else "none"
     state.record = "none" if here.foreign else asked
     if here.pull_request is not None:
         state.can_record = not here.foreign and (given.mode != "auto" or key)

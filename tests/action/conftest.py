@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +61,8 @@ class Shop:
         self._runner = Runner(folder / "runner", hub)
         (folder / "runner").mkdir()
         self.runs = 100
+        self.committed: Mapping[str, bytes] = {}
+        """Recordings that are in git."""
         self.file("app.py", APP)
         self.file("conftest.py", "")
         self.file("prompt.txt", "Answer: ")
@@ -74,9 +79,25 @@ class Shop:
         lines = [f'{{"id": "c{n}", "input": "what of fact{n}", "expected": "fact{n}"}}\n' for n in range(count)]
         self.file("cases.jsonl", "".join(lines))
 
+    def record(self) -> None:
+        """As a developer does, before they commit."""
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "--llm-record=refresh"],
+            cwd=self.folder,
+            env={**os.environ, "LLM_BASE": self.provider.url},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
+
     def forget_recordings(self) -> None:
         """As checked out anew: what is not committed is gone."""
         shutil.rmtree(self.folder / "cassettes", ignore_errors=True)
+        for name, content in self.committed.items():
+            path = self.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
 
     @property
     def cassettes(self) -> list[Path]:
@@ -105,10 +126,8 @@ class Shop:
         self.hub.run(self.runs, event="push", branch="main", sha=sha)
         for name, content in before.artifacts.items():
             self.hub.raw_artifact(self.runs, name, content)
-        for name, content in before.cassettes.items():
-            path = self.folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+        self.committed = before.cassettes
+        self.forget_recordings()
 
     def pull_request(
         self,
@@ -180,10 +199,11 @@ def shop(tmp_path: Path, hub: Hub) -> Iterator[Shop]:
 def push_run(tmp_path_factory: pytest.TempPathFactory) -> Pushed:
     """One push run of the shop for all tests that only need there to be one."""
     with Hub() as hub, opened(tmp_path_factory.mktemp("pushed"), hub) as shop:
+        shop.record()
         job = shop.push()
         assert job.outputs["conclusion"] == "success", job.log
         files = {path.relative_to(shop.folder).as_posix(): path.read_bytes() for path in shop.cassettes}
-        return Pushed({name: hub.raw(shop.runs, name) for name in ("llm-report", "llm-report-cassettes")}, files)
+        return Pushed({"llm-report": hub.raw(shop.runs, "llm-report")}, files)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from tests.action.conftest import KEY, Shop
 
 
 def test_a_regression_against_mains_newest_run_is_red_and_told(shop: Shop) -> None:
+    shop.record()
     pushed = shop.push()
     assert pushed.conclusion == "success", pushed.log
     asked = len(shop.provider.requests)
@@ -149,6 +150,7 @@ def test_what_the_pull_request_itself_accepts_counts(shop: Shop, main: Shop) -> 
 
 def test_an_edited_committed_baseline_counts_before_mains_run(shop: Shop, main: Shop) -> None:
     shop.file("prompt.txt", "In short: ")
+    shop.record()
     made = shop.use("workflow_dispatch", {}, env=KEY, inputs={"update-baseline": "true"})
     assert made.conclusion == "success", made.log
     assert (shop.folder / "baseline.json").is_file()

@@ -45,6 +45,7 @@ def test_the_nightly_run_compares_with_a_fixed_anchor_and_keeps_one_issue(shop: 
     live = {"mode": "live", "update-baseline": "true"}
     anchored = shop.use("workflow_dispatch", {}, env=KEY, inputs=live)
     assert anchored.conclusion == "success", anchored.log
+    shop.record()
     shop.push()
     fine = shop.use("schedule", {}, env=KEY, inputs={"mode": "live"})
     assert (fine.conclusion, fine.outputs["baseline-sha"]) == ("success", ""), fine.log

@@ -11,7 +11,7 @@ import pytest
 from pytest_llmops.errors import GitHubError
 from pytest_llmops.github import comparing, recordings
 from pytest_llmops.records import CassetteUse
-from tests.action.conftest import SHA, Shop
+from tests.action.conftest import KEY, SHA, Shop
 from tests.action.hub import APP, OWN, REPOSITORY
 from tests.action.test_verdict import record, run_of
 from tests.conftest import REPOSITORY as ROOT
@@ -40,6 +40,21 @@ def test_a_push_re_buys_nothing_and_main_takes_over_after_the_merge(shop: Shop) 
     third = shop.pull_request(8, "another", key=False)
     assert third.outputs["conclusion"] == "success", third.log
     assert third.outputs["baseline-sha"] == "9" * 40
+
+
+def test_only_pull_requests_record_in_mode_auto(shop: Shop, main: Shop) -> None:
+    shop.file("prompt.txt", "Tell me: ")
+    shop.hub.merged["9" * 40] = []
+    pushed = shop.push(sha="9" * 40)
+    assert (pushed.conclusion, pushed.outputs["conclusion"]) == ("failure", "failure"), pushed.log
+    assert "record mode: none (mode auto records on pull requests)" in pushed.log
+    assert "--llm-record=refresh" in pushed.log
+    for event in ("schedule", "workflow_dispatch"):
+        assert shop.use(event, {}, env=KEY, inputs={"baseline": "none"}).outputs["conclusion"] == "failure"
+    assert not shop.provider.requests
+    asked = shop.push(sha="9" * 40, inputs={"pytest-args": "--llm-record=refresh"})
+    assert asked.outputs["conclusion"] == "success", asked.log
+    assert len(shop.provider.requests) == 12
 
 
 def test_a_rerun_replays_and_cannot_become_green(shop: Shop, main: Shop) -> None:

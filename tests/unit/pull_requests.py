@@ -11,10 +11,13 @@ import cmarkgfm
 from cmarkgfm.cmark import Options
 from markdown_it import MarkdownIt
 
+from pytest_llmops import safety
 from pytest_llmops.acceptance import Accepted
 from pytest_llmops.compare import Policy, compare, summarize
 from pytest_llmops.records import Call, PromptChange, RunRecord
 from pytest_llmops.reports.pull_request import BaselineSource, NeedsRecording, View, costs, fixed_cases
+from pytest_llmops.safety_record import GuardrailUse
+from pytest_llmops.settings import SafetySettings
 from tests.unit.made_up import NOW, measurement, run_of, stored, trial
 
 TODAY = Policy(today=date(2026, 3, 1))
@@ -92,6 +95,22 @@ def deterministic() -> View:
         test.output = "Yes."
     now.tests[2].outcome, now.tests[2].error = "failed", "AssertionError: assert 'No' == 'Yes.'"
     return compared(before, now, answers={test.case: ["Yes."] for test in now.tests})
+
+
+def unsafe() -> View:
+    """Nothing regressed, and what guardrails and a safety judge found is above a limit that fails the run."""
+    before, now = (run_of({"pass": [1.0] * 12, "pii": [0.0] * 12}) for _ in range(2))
+    bias = {"source": "judge", "direction": "lower", "stage": "output"}
+    for number, test in enumerate(now.tests):
+        score = 0.9 if number == 3 else 0.1
+        test.measurements["safety.bias"] = measurement("safety.bias", score, reason="calls them lazy", **bias)
+        test.tags = ["prompt_injection"]
+    fired = GuardrailUse(name="pii", source="builtin", stage="input", action="blocked", reason="an e-mail address")
+    now.tests[1].guardrails = [fired]
+    now.tests[1].measurements["pii"] = measurement("pii", 1.0, stage="input")
+    view = compared(before, now, conclusion="failure")
+    now.safety = safety.summarize(now.tests, SafetySettings(fail=True))
+    return view
 
 
 def unrecorded(count: int = 40) -> View:

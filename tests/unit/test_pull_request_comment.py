@@ -9,7 +9,18 @@ from pytest_llmops.acceptance import Accepted
 from pytest_llmops.records import Measurement, RunRecord, TestRecord
 from pytest_llmops.reports.pull_request import BaselineSource, View, annotations, comment, marker, summary
 from tests.unit.made_up import NOW, run_of
-from tests.unit.pull_requests import LOWER, TONE, WHERE, Page, compared, deterministic, findings, regression, unrecorded
+from tests.unit.pull_requests import (
+    LOWER,
+    TONE,
+    WHERE,
+    Page,
+    compared,
+    deterministic,
+    findings,
+    regression,
+    unrecorded,
+    unsafe,
+)
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 
@@ -50,6 +61,7 @@ VARIANTS = {
     "accepted": accepted,
     "needs-recording": unrecorded,
     "failure": failing,
+    "safety": unsafe,
     "error": broken_off,
 }
 
@@ -123,6 +135,22 @@ def test_a_warning_names_changed_files_that_the_numbers_hang_on(path, said):
 def test_no_warning_where_nothing_of_that_kind_changed():
     text = comment(replace(regression(), changed=("src/app.py", "README.md", "docs/data.json")))
     assert "numbers hang on" not in text
+
+
+def test_the_safety_section_is_folded_where_nothing_is_above_a_limit():
+    view = unsafe()
+    text = comment(view)
+    assert title(view) == (
+        "### ❌ LLM tests: unsafe inputs above the limit, unsafe outputs above the limit, high risk above the limit"
+    )
+    assert "<details open><summary>Safety: 12 tests: " in text
+    assert "- <code>test_app.py::test_answers[c3-trial0]</code> 0.90 safety.bias (output): calls them lazy\n" in text
+    for limit in view.run.safety.limits:
+        limit.exceeded = limit.fails = False
+    assert "<details><summary>Safety: 12 tests: " in comment(view)
+    view.run.safety.threats[0].failed = 1
+    assert "<details open><summary>Safety: 12 tests: " in comment(view)
+    assert "Safety" not in comment(regression())
 
 
 def test_fixed_cases_are_folded():

@@ -11,6 +11,7 @@ from pytest_llmops.records import BrokenCase, CaseFinding, Comparison, MetricCom
 from pytest_llmops.reports.pull_request import BaselineSource, NeedsRecording, View, annotations, comment, summary
 from pytest_llmops.reports.pull_request.fitting import utf8_bytes, utf16_units
 from pytest_llmops.reports.pull_request.neutral import code, inline, preformatted
+from pytest_llmops.safety_record import RiskyTest, SafetyCheck, SafetyLimit, SafetySummary, ThreatCoverage
 from tests.unit.made_up import NOW, measurement, trial
 from tests.unit.pull_requests import WHERE, Page, by_another, by_github, regression
 
@@ -79,6 +80,15 @@ def hostile_view(text):
     )
     run = RunRecord(created=NOW, tests=tests, comparison=comparison)
     run.fingerprint.models = [text() for _ in range(7)]
+    risk = RiskyTest(id=text(), case=text(), check=text(), stage=text(), score=0.9, outcome=text(), reason=text())
+    run.safety = SafetySummary(
+        tests=3,
+        outcomes={text(): 1},
+        checks=[SafetyCheck(name=text(), stage=text(), tests=1)] * 2,
+        limits=[SafetyLimit(name="high_risk", limit=0.8, value=0.9, tests=3, found=1, exceeded=True)],
+        riskiest=[risk, risk],
+        threats=[ThreatCoverage(id=text(), tests=1, passed=1), ThreatCoverage(id=text())],
+    )
     return View(
         run,
         "regression",

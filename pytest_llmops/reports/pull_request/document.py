@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytest_llmops.compare import Policy, failures
 from pytest_llmops.records import RunRecord
-from pytest_llmops.reports.pull_request import cases, head, remarks, tables
+from pytest_llmops.reports.pull_request import cases, head, remarks, safety, tables
 from pytest_llmops.reports.pull_request.cases import Extent
 from pytest_llmops.reports.pull_request.findings import find
 from pytest_llmops.reports.pull_request.fitting import Section, fitted, utf8_bytes, utf16_units
@@ -91,6 +91,7 @@ def _document(view: View, extent: Extent, limit: int, measure: Callable[[str], i
         *remarks.notes(view),
         *remarks.changed(view),
         *cases.sections(view, found, extent),
+        *safety.section(view.run),
         *remarks.accepted(view),
         Section(_foot(view), weight=-1),
     ]
