@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -167,8 +167,12 @@ class Evaluation(Scoring):
         found += evidence.of_output(result.output)
         return evidence.in_order(found)
 
-    def guardrails_used(self) -> list[GuardrailUse]:
-        """The guardrails that fired over all runs, for the record."""
+    def fired(self) -> list[tuple[Result, Trigger]]:
+        """The guardrails that fired over all runs."""
+        return [(result, trigger) for result in self.results for trigger in result.guardrails_triggered]
+
+    def guardrails_used(self, fired: Sequence[tuple[Result, Trigger]]) -> list[GuardrailUse]:
+        """What `fired`, for the record."""
         return [
             GuardrailUse(
                 name=trigger.name,
@@ -179,8 +183,7 @@ class Evaluation(Scoring):
                 reason=trigger.reason[:300] or None if self.store_text else None,
                 categories=list(trigger.categories),
             )
-            for result in self.results
-            for trigger in result.guardrails_triggered
+            for _, trigger in fired
         ]
 
     def guardrail(
@@ -310,7 +313,11 @@ class Evaluation(Scoring):
             exchange = transfer.exchange()
             assert exchange is not None  # only finished transfers come here
             call = providers.read(
-                exchange, hosts=self.project.hosts, prices=self.project.prices, store_text=self.store_text
+                exchange,
+                hosts=self.project.hosts,
+                prices=self.project.prices,
+                store_text=self.store_text,
+                route=transfer.request.route,
             )
             if call is not None and transfer.steps:
                 call.step = str(getattr(transfer.steps[-1], "name", "")) or None
@@ -402,8 +409,8 @@ class Evaluation(Scoring):
 
     # -- the end --------------------------------------------------------------------------------------------------
 
-    def built_in_measurements(self) -> dict[str, Measurement]:
-        """Tokens, cost and latency of each run; of the whole test where it made calls outside of any."""
+    def built_in_measurements(self, fired: Sequence[tuple[Result, Trigger]]) -> dict[str, Measurement]:
+        """Tokens, cost and latency of each run; of the whole test where it made calls outside of any; what `fired`."""
         found: dict[str, Measurement] = {}
         runs = [(r._suffix, [pair for pair in self.answered(r) if pair[1].role == "app"]) for r in self.results]
         runs = [(suffix, pairs) for suffix, pairs in runs if pairs]
@@ -426,9 +433,8 @@ class Evaluation(Scoring):
                 )
         for step in self.steps:
             found |= step.measurements()
-        for result in self.results:
-            for trigger in result.guardrails_triggered:
-                self.guarded(trigger.name, result, triggered=True, reason=trigger.reason)
+        for result, trigger in fired:
+            self.guarded(trigger.name, result, triggered=True, reason=trigger.reason)
         return found
 
 

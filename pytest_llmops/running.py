@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -12,9 +13,11 @@ from pytest_llmops.cassettes.miss import CassetteMiss
 from pytest_llmops.cassettes.redaction import Scrubber
 from pytest_llmops.errors import JudgeError
 from pytest_llmops.evaluation import Evaluation
+from pytest_llmops.evidence import Trigger
 from pytest_llmops.marker import MarkerSpec, Trial
 from pytest_llmops.masking import masked, without_text
 from pytest_llmops.records import CassetteUse, Measurement, Outcome, TestRecord
+from pytest_llmops.result import Result
 
 
 @dataclass
@@ -67,6 +70,7 @@ class Running:
         evaluation, tape, case = self.evaluation, self.evaluation.tape, self.trial.case
         result = evaluation.results[-1] if evaluation.results else None
         text = result.text if result is not None else None
+        fired = evaluation.fired()
         record = TestRecord(
             id=item.nodeid,
             case=naming.case_key(item),
@@ -85,11 +89,11 @@ class Running:
             dataset_fingerprint=_fingerprint(case.fingerprint if case else None, evaluation.labelled),
             input=scrub(case.input) if case else None,
             output=scrub(text),
-            measurements=self._measurements(),
+            measurements=self._measurements(fired),
             calls=[call for _, call in evaluation.answered()],
             **ab.fields_of(item),
             steps=[step.record() for step in evaluation.steps],
-            guardrails=evaluation.guardrails_used(),
+            guardrails=evaluation.guardrails_used(fired),
             rejudged=evaluation.rejudged,
             cassette=CassetteUse(
                 file=tape.name if tape.mode != "live" else None,
@@ -101,7 +105,7 @@ class Running:
         )
         return masked(record, looked=evaluation.looked) if store_text else without_text(record)
 
-    def _measurements(self) -> dict[str, Measurement]:
+    def _measurements(self, fired: Sequence[tuple[Result, Trigger]]) -> dict[str, Measurement]:
         found: dict[str, Measurement] = {}
         if self.unmeasured is not None:
             found["pass"] = Measurement(status="error", reason=self.unmeasured, source="builtin", kind="pass")
@@ -109,7 +113,7 @@ class Running:
             found["pass"] = Measurement(
                 value=float(self.outcome == "passed"), reason=self.error, source="builtin", kind="pass"
             )
-        return {**found, **self.evaluation.built_in_measurements(), **self.evaluation.measurements}
+        return {**found, **self.evaluation.built_in_measurements(fired), **self.evaluation.measurements}
 
 
 def record_of_unstarted(item: pytest.Item, report: pytest.TestReport) -> TestRecord:

@@ -63,7 +63,10 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def compact(document: Any) -> bytes:
     """JSON without white space, as most SDKs and providers send it."""
-    return json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    return _COMPACT.encode(document).encode()
+
+
+_COMPACT = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def encode(data: bytes, content_type: str, *, exact: bool = False) -> Body | None:

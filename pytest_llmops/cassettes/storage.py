@@ -142,10 +142,11 @@ def occurrences(interactions: Iterable[Interaction]) -> Iterator[tuple[tuple[str
 
 def digest(interactions: Iterable[Interaction]) -> str | None:
     """A hash of what was used, whatever the order; None of nothing."""
-    parts = sorted(
-        hashlib.blake2b(json.dumps(entry, sort_keys=True).encode(), digest_size=8).hexdigest() for entry in interactions
-    )
+    parts = sorted(hashlib.blake2b(_SORTED.encode(entry).encode(), digest_size=8).hexdigest() for entry in interactions)
     return hashlib.blake2b("".join(parts).encode(), digest_size=8).hexdigest() if parts else None
+
+
+_SORTED = json.JSONEncoder(sort_keys=True)
 
 
 @contextlib.contextmanager

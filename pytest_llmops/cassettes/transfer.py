@@ -75,6 +75,7 @@ class Transfer:
         self._last_byte: float | None = None
         self._parts: list[bytes] = []
         self._marks: list[tuple[int, float]] = []
+        self._played: bytes | None = None
 
     @property
     def status(self) -> int | None:
@@ -204,7 +205,7 @@ class Transfer:
         """The exchange as providers read it, the same live and replayed; None while it is under way."""
         if self.interaction is None:
             return None
-        return to_exchange(self.interaction, replayed=not self.live)
+        return to_exchange(self.interaction, replayed=not self.live, body=self._played)
 
     def playback(self) -> Playback:
         """What to hand to the caller; the recording must be there."""
@@ -223,6 +224,7 @@ class Transfer:
             body = bodies.decode(response.get("body"), self.tape.name)
         except CassetteError as error:  # as a miss, which the application cannot take for the provider's error
             raise self.tape.missed(str(error)) from None
+        self._played = body
         return Playback(
             status,
             headers,
@@ -259,20 +261,26 @@ def _paced(body: bytes, timing: Mapping[str, Any], speed: float) -> list[tuple[b
     return chunks
 
 
-def to_exchange(entry: Interaction, *, replayed: bool = True) -> Exchange:
-    """A stored interaction as an exchange."""
+def to_exchange(entry: Interaction, *, replayed: bool = True, body: bytes | None = None) -> Exchange:
+    """A stored interaction as an exchange.
+
+    Args:
+        entry: as stored.
+        replayed: whether nobody was asked.
+        body: of the response, where it is decoded already.
+    """
     request, response, timing = entry["request"], entry["response"], entry.get("timing") or {}
     failure = response.get("error")
     recorded_at = entry.get("recorded_at")
-    body = request.get("body")
+    asked = request.get("body")
     return Exchange(
         method=request.get("method", "POST"),
         url=request.get("url", ""),
-        request_body=bodies.decode(body) if body and "multipart" not in body else b"",
+        request_body=bodies.decode(asked) if asked and "multipart" not in asked else b"",
         request_content_type=request.get("content_type", ""),
         status=response.get("status"),
         response_headers=dict(response.get("headers") or {}),
-        response_body=bodies.decode(response.get("body")),
+        response_body=bodies.decode(response.get("body")) if body is None else body,
         failure=TransportFailure(failure["type"], failure["message"]) if failure else None,
         at_ms=timing.get("at_ms"),
         elapsed_ms=timing.get("elapsed_ms"),

@@ -52,6 +52,7 @@ def read(
     hosts: Mapping[str, str] | None = None,
     prices: Mapping[str, Price] | None = None,
     store_text: bool = True,
+    route: Route | None = None,
 ) -> Call | None:
     """Read what one model call was asked, answered and cost.
 
@@ -60,11 +61,12 @@ def read(
         hosts: ``[tool.pytest-llmops.hosts]``.
         prices: ``[tool.pytest-llmops.prices]``.
         store_text: False leaves `Call.request` out.
+        route: as `detect` found it, where it is known.
 
     Returns:
         None for what is no model call. Bytes nobody can read give a Call whose `error` says so; none raise.
     """
-    route = detect(exchange.method, exchange.url, exchange.request_body, hosts=hosts)
+    route = route or detect(exchange.method, exchange.url, exchange.request_body, hosts=hosts)
     if route is None:
         return None
     dialect = DIALECTS.get(route.api)

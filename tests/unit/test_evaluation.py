@@ -92,7 +92,7 @@ def test_an_unknown_cost_has_a_reason(calls, why):
     one = evaluation(*calls)
     with one.capture():
         pass
-    measured = one.built_in_measurements()["cost_usd"]
+    measured = one.built_in_measurements(one.fired())["cost_usd"]
     assert (measured.status, measured.value) == ("unscored", None)
     assert why in (measured.reason or "")
 
