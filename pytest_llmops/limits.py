@@ -132,6 +132,11 @@ class Budget:
 
     def begins(self, transfer: Transfer) -> float:
         """Refuse a call where nothing is left."""
+        self.resumes(transfer)
+        return 0.0
+
+    def resumes(self, transfer: Transfer) -> None:
+        """Refuse it as well where others have spent what was left while it was held back."""
         if transfer.request.route is not None:
             with self._ledger.opened() as values:
                 spent = values.get("usd", 0.0)
@@ -141,7 +146,6 @@ class Budget:
                     "(--llm-budget)\n"
                     f"  {transfer.request.method} {transfer.request.url}"
                 )
-        return 0.0
 
     def completed(self, transfer: Transfer) -> None:
         """Count what a call has cost; fail the test where nobody knows."""
@@ -187,6 +191,9 @@ class Quota:
                 expected = self._expected[transfer] = self._expect(values, transfer)
                 values["tokens_at"] = max(now, values.get("tokens_at", 0.0)) + expected * 60 / self._tpm
         return turn - now
+
+    def resumes(self, transfer: Transfer) -> None:
+        """Its turn was given to it as it began."""
 
     def _expect(self, values: dict[str, float], transfer: Transfer) -> float:
         if values.get("answers"):

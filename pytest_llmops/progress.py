@@ -67,6 +67,9 @@ class Progress:
                 self._standing.flying = (self._standing.flying or 0) + 1
         return 0.0
 
+    def resumes(self, transfer: Transfer) -> None:
+        """One that was held back was counted as it began."""
+
     def completed(self, transfer: Transfer) -> None:
         """And is answered."""
         if transfer.request.route is not None:

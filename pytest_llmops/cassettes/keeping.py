@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pytest_llmops import providers
 from pytest_llmops.cassettes import bodies, redaction, storage
 from pytest_llmops.cassettes.storage import Interaction
-from pytest_llmops.cassettes.transfer import Transfer, to_exchange
+from pytest_llmops.cassettes.transfer import CANCELLED, Transfer, to_exchange
 
 _QUOTA = re.compile(rb"insufficient_quota|credit balance is too low|billing_hard_limit|quota has been exhausted", re.I)
 _STREAMS = ("event-stream", "ndjson", "jsonl", "eventstream")
@@ -46,10 +46,19 @@ def without_outages(kept: list[Transfer]) -> tuple[list[Transfer], int]:
     """A failed test's exchanges without the live ones that ended in an error for good, and how many those are.
 
     What a provider that is down answers is no recording anyone wants replayed; a test of how the application takes
-    errors passes, and keeps them.
+    errors passes, and keeps them. Nor is a call that the end of the test cancelled (a failure beside it, a timeout,
+    Ctrl-C): it would be waited for on replay, and nobody would cancel it. One that the application itself gave up, and
+    went on to others, is kept.
     """
-    answered = {t.request.key for t in kept if not _is_outage(t)}
-    lasting = [t for t in kept if t.live and _is_outage(t) and t.request.key not in answered]
+    answered = {t.request.key for t in kept if not _is_outage(t) and not _is_cancelled(t)}
+    last = max((t.ended or t.started for t in kept if not _is_cancelled(t)), default=0.0)
+    lasting = [
+        t
+        for t in kept
+        if t.live
+        and t.request.key not in answered
+        and (_is_outage(t) or (_is_cancelled(t) and (t.ended or t.started) >= last))
+    ]
     return [t for t in kept if t not in lasting], len(lasting)
 
 
@@ -57,7 +66,12 @@ def _is_outage(transfer: Transfer) -> bool:
     response = transfer.interaction["response"] if transfer.interaction is not None else {}
     status = response.get("status") or 0
     failure = (response.get("error") or {}).get("type")
-    return status in (408, 409, 425, 429) or status >= 500 or (not status and failure not in (None, "CancelledError"))
+    return status in (408, 409, 425, 429) or status >= 500 or (not status and failure not in (None, CANCELLED))
+
+
+def _is_cancelled(transfer: Transfer) -> bool:
+    response = transfer.interaction["response"] if transfer.interaction is not None else {}
+    return (response.get("error") or {}).get("type") == CANCELLED
 
 
 def merged(first: list[Interaction], *others: list[Interaction]) -> list[Interaction]:

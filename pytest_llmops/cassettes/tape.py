@@ -7,6 +7,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from fnmatch import fnmatch
@@ -15,10 +16,11 @@ from urllib.parse import urlsplit
 
 from pytest_llmops import providers
 from pytest_llmops.cassettes import bodies, keeping, keys, miss, redaction, storage
+from pytest_llmops.cassettes.asking import Asking
 from pytest_llmops.cassettes.journal import Journal, KeepsExchanges, Leftovers, RunJournal
 from pytest_llmops.cassettes.recordings import Recordings
 from pytest_llmops.cassettes.storage import Interaction
-from pytest_llmops.cassettes.transfer import Transfer, to_exchange
+from pytest_llmops.cassettes.transfer import CANCELLED, Transfer, to_exchange
 from pytest_llmops.cassettes.watcher import Watcher
 from pytest_llmops.errors import CassetteError
 from pytest_llmops.exchange import Exchange
@@ -50,6 +52,7 @@ class TapeOptions:
         replay_speed: 1 plays streams at their recorded pace, 0 at once.
         live: the journal of a run in mode ``live``.
         folder: with a closing slash; cassettes below it are named relative to it in messages.
+        asking: who asks a judge right now.
         answers: what judges said in this session, by key: a trial that got the same answer asks for no new verdict.
     """
 
@@ -65,6 +68,7 @@ class TapeOptions:
     replay_speed: float = 0.0
     live: RunJournal | None = None
     folder: str = ""
+    asking: Asking = field(default_factory=Asking)
     answers: dict[str, Interaction] = field(default_factory=dict)
 
 
@@ -111,6 +115,7 @@ class Tape:
         self._numbers = itertools.count(1)
         self._recordings = Recordings(self._second_key_of)
         self._borrowed = False
+        self._holding, self._held_since, self._held_s = 0, 0.0, 0.0
         self._replays = mode != "all" and (mode != "live" or resume)
         self._leftovers: Leftovers | None = None
         self._journal = self._journal_of(path)
@@ -195,6 +200,46 @@ class Tape:
         except miss.CassetteMiss as refusal:
             self.misses.append(refusal)
             raise
+
+    def readmit(self, transfer: Transfer) -> None:
+        """Ask once more whether a request may go out that was held back.
+
+        Raises:
+            CassetteMiss: the test was given up meanwhile, or a watcher objects.
+        """
+        try:
+            if self.abandoned:
+                raise miss.CassetteMiss(
+                    f"{transfer.request.method} {transfer.request.url}: the test it belongs to was given up"
+                )
+            for watcher in self.options.watchers:
+                watcher.resumes(transfer)
+        except miss.CassetteMiss as refusal:
+            self.misses.append(refusal)
+            for watcher in self.options.watchers:  # it has an end: they count it as under way
+                watcher.completed(transfer)
+            raise
+
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        """While a request is held back; several at once count as one in `held_s`."""
+        with self._lock:
+            self._holding += 1
+            if self._holding == 1:
+                self._held_since = time.perf_counter()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._holding -= 1
+                if not self._holding:
+                    self._held_s += time.perf_counter() - self._held_since
+
+    @property
+    def held_s(self) -> float:
+        """Seconds in which requests were held back so far: a quota's or a provider's, not the test's."""
+        with self._lock:
+            return self._held_s + (time.perf_counter() - self._held_since if self._holding else 0.0)
 
     def recall(self, key: str, *, capture: object | None = None) -> Exchange | None:
         """The answered recording under a key of the caller's own making, without any HTTP; None where there is none.
@@ -348,7 +393,9 @@ class Tape:
             transfer.kept = True
             if status == 200 and entry["key"].startswith(JUDGED):
                 self.options.answers[entry["key"]] = entry
-            if self._journal is not None and not self._journal.broken:
+            given_up = (entry["response"].get("error") or {}).get("type") == CANCELLED
+            # Who gives up has no answer to lose, and a run that is stopped gives up everything.
+            if self._journal is not None and not self._journal.broken and not given_up:
                 self._journal.append(entry)
 
     def finished(self, *, capture: object | None = None) -> list[Transfer]:

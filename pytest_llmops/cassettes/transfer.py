@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pytest_llmops.cassettes import bodies
 from pytest_llmops.cassettes.keys import Request
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 _LAST_EVENTS = (b"data: [DONE]", b"message_stop", b"response.completed", b'"done":true', b"message-end")
 _RETRIED = frozenset({408, 409, 425, 429})
+_PATIENCE_S = 10.0
+"""A slower machine than the recording's may take that much longer to give up."""
+CANCELLED = "CancelledError"
+"""The type of failure of a call that its caller gave up."""
 
 
 @dataclass(slots=True)
@@ -32,6 +36,7 @@ class Playback:
         chunks: (bytes, seconds to wait before) in order; waits are 0 unless a replay speed is set.
         delay_s: wait before the response's head.
         beyond: what to raise where the caller reads on after the chunks, though the recording's caller had stopped.
+        patience_s: how long a caller that gave up when this was recorded may take to give up again.
     """
 
     status: int
@@ -40,11 +45,22 @@ class Playback:
     failure: TransportFailure | None = None
     delay_s: float = 0.0
     beyond: Callable[[], BaseException] | None = None
+    patience_s: float = 0.0
 
     @property
     def given_up(self) -> bool:
         """Whether the recording's caller cancelled the request: an async client waits for its caller to do it again."""
-        return self.failure is not None and self.failure.type == "CancelledError"
+        return self.failure is not None and self.failure.type == CANCELLED
+
+    async def outlast(self) -> NoReturn:
+        """Wait for the caller to give up, as it did when this was recorded.
+
+        Raises:
+            CassetteMiss: it does not; a test that waits for good would tell nobody why.
+        """
+        assert self.beyond is not None
+        await asyncio.sleep(self.patience_s)
+        raise self.beyond()
 
 
 class Transfer:
@@ -93,16 +109,26 @@ class Transfer:
         return self.hit is None
 
     def hold(self) -> None:
-        """Wait until this request may go out; its time begins then."""
+        """Wait until this request may go out; its time begins then.
+
+        Raises:
+            CassetteMiss: it may not go out any more.
+        """
         if self.hold_s > 0:
-            time.sleep(self.hold_s)
-            self.started = time.perf_counter()
+            with self.tape.holding():
+                time.sleep(self.hold_s)
+            self._released()
 
     async def ahold(self) -> None:
         """`hold`, without blocking the running loop."""
         if self.hold_s > 0:
-            await asyncio.sleep(self.hold_s)
-            self.started = time.perf_counter()
+            with self.tape.holding():
+                await asyncio.sleep(self.hold_s)
+            self._released()
+
+    def _released(self) -> None:
+        self.started = time.perf_counter()
+        self.tape.readmit(self)
 
     def head(self, status: int, headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> None:
         """The response's status and headers have come."""
@@ -220,6 +246,7 @@ class Transfer:
             if "retry-after" in headers:
                 headers["retry-after"] = "0"
         failure = response.get("error")
+        given_up = bool(failure) and failure["type"] == CANCELLED
         try:
             body = bodies.decode(response.get("body"), self.tape.name)
         except CassetteError as error:  # as a miss, which the application cannot take for the provider's error
@@ -231,7 +258,15 @@ class Transfer:
             _paced(body, timing, speed),
             TransportFailure(failure["type"], failure["message"]) if failure else None,
             (timing.get("first_byte_ms") or 0.0) / 1000 / speed if speed else 0.0,
-            self._beyond if timing.get("truncated") and not failure else None,
+            self._outlasted if given_up else self._beyond if timing.get("truncated") and not failure else None,
+            (timing.get("elapsed_ms") or 0.0) / 1000 + _PATIENCE_S,
+        )
+
+    def _outlasted(self) -> BaseException:
+        elapsed = (self.hit or {}).get("timing", {}).get("elapsed_ms") or 0.0
+        return self.tape.missed(
+            f"{self.tape.name!r}: call {self.number} was cancelled after {elapsed / 1000:.3g} s when it was recorded, "
+            f"so there is no answer; this time nobody cancels it\n  re-record: {self.tape.record_all}"
         )
 
     def _beyond(self) -> BaseException:

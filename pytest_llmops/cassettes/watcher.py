@@ -24,6 +24,14 @@ class Watcher(Protocol):
         """
         ...
 
+    def resumes(self, transfer: Transfer) -> None:
+        """A request that was held back is about to go out.
+
+        Raises:
+            CassetteMiss: it must not go out any more.
+        """
+        ...
+
     def completed(self, transfer: Transfer) -> None:
         """The provider's answer is whole, or the connection failed."""
         ...

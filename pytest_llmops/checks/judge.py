@@ -151,7 +151,7 @@ class Judge:
         __tracebackhide__ = True
         if not isinstance(self._ask, Client):
             return self._called(question, self._ask)
-        with as_judge(question.key):
+        with as_judge(question.key), question.alone():
             if (recorded := question.recorded(hosts=self.hosts)) is not None:
                 return recorded
             with question.failing():
@@ -164,10 +164,11 @@ class Judge:
         if not isinstance(self._ask, Client):
             return await self._acalled(question, self._ask)
         with as_judge(question.key):
-            if (recorded := question.recorded(hosts=self.hosts)) is not None:
-                return recorded
-            with question.failing():
-                exchange = await self._ask.aask(question.prompt(), taped=scope.current() is not None)
+            async with question.aalone():
+                if (recorded := question.recorded(hosts=self.hosts)) is not None:
+                    return recorded
+                with question.failing():
+                    exchange = await self._ask.aask(question.prompt(), taped=scope.current() is not None)
         return question.read(exchange, hosts=self.hosts)
 
     def _called(self, question: Question[Answer], function: JudgeFunction) -> Answer:

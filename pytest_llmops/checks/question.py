@@ -73,6 +73,16 @@ class Question(ABC, Generic[Answer]):
                 raise
         return None
 
+    def alone(self) -> contextlib.AbstractContextManager[None]:
+        """While others that ask the same wait: they are given this answer."""
+        tape = scope.current()
+        return contextlib.nullcontext() if tape is None or tape.offline else tape.options.asking.alone(self.key)
+
+    def aalone(self) -> contextlib.AbstractAsyncContextManager[None]:
+        """`alone`, without blocking the running loop."""
+        tape = scope.current()
+        return contextlib.nullcontext() if tape is None or tape.offline else tape.options.asking.aalone(self.key)
+
     def called(self, function: JudgeFunction) -> object:
         """What a function in a judge's place answers."""
         __tracebackhide__ = True

@@ -33,7 +33,14 @@ class Subtest:
     error: BaseException | None = None
 
 
-Event = Output | logging.LogRecord | Subtest
+@dataclass(slots=True)
+class ThreadFailure:
+    """What `threading.excepthook` was told of a thread that the body had started."""
+
+    arguments: Any
+
+
+Event = Output | logging.LogRecord | Subtest | ThreadFailure
 
 
 @dataclass(slots=True, eq=False)
@@ -45,6 +52,7 @@ class Attempt:
         sink: where the body's events go now: to `events`, or to the open subtest's.
         setup: the report of its setup phase; None where that ended the run.
         started: of the body, as `time.time` and `time.perf_counter`.
+        replayed: its events have been emitted; what comes later is nobody's.
         pending: its coroutine's future while it runs on the shared event loop.
     """
 
@@ -61,6 +69,7 @@ class Attempt:
     thread: Thread | None = None
     pending: Future[Any] | None = None
     done: bool = False
+    replayed: bool = False
     subtests: Any = None
 
     def __post_init__(self) -> None:

@@ -229,6 +229,16 @@ def _shared_fixtures(item: pytest.Function) -> list[str]:
     return [name for name in item.fixturenames if defs.get(name) and defs[name][-1].scope != "function"]
 
 
+def own_fixtures(item: pytest.Item) -> Iterator[tuple[str, Callable[..., Any]]]:
+    """(name, function) of the fixtures set up for this item alone, without pytest's own and this package's."""
+    info = getattr(item, "_fixtureinfo", None)
+    for name in getattr(item, "fixturenames", ()):
+        for definition in (info.name2fixturedefs.get(name) or ()) if info is not None else ():
+            module = getattr(definition.func, "__module__", "") or ""
+            if definition.scope == "function" and module.partition(".")[0] not in ("_pytest", "pytest_llmops"):
+                yield name, definition.func
+
+
 def loop_scope(item: pytest.Item) -> str | None:
     """The scope of the event loop of a test that pytest-asyncio runs; None for any other item."""
     kinds = [kind.__module__.partition(".")[0] for kind in type(item).__mro__]

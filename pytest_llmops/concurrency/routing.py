@@ -17,7 +17,9 @@ from typing import Any
 import pytest
 
 from pytest_llmops.concurrency import compat
-from pytest_llmops.concurrency.attempt import Attempt, Event, Output, Subtest, in_body, owner
+from pytest_llmops.concurrency.attempt import Attempt, Event, Output, Subtest, ThreadFailure, in_body, owner
+
+_STARTED_BY = "_llmops_started_by"
 
 
 class Routing:
@@ -36,6 +38,7 @@ class Routing:
                 stack.enter_context(_routed(stream, name))
             stack.enter_context(self._logs())
             stack.enter_context(self._warnings())
+            stack.enter_context(self._thread_failures())
             stack.enter_context(_inherited_contexts())
             yield
 
@@ -79,6 +82,24 @@ class Routing:
             finally:
                 warnings._showwarnmsg = original  # type: ignore[attr-defined]
 
+    @contextmanager
+    def _thread_failures(self) -> Iterator[None]:
+        """Pytest charges a thread's exception to the item whose turn it is."""
+        self._told = original = threading.excepthook
+
+        def told(arguments: threading.ExceptHookArgs) -> None:
+            attempt = getattr(arguments.thread, _STARTED_BY, None)
+            if attempt is None or attempt.replayed:
+                original(arguments)
+            else:
+                attempt.sink.append(ThreadFailure(arguments))
+
+        threading.excepthook = told
+        try:
+            yield
+        finally:
+            threading.excepthook = original
+
     def protocol_begins(self) -> None:
         """Pytest records warnings for the item whose turn it is: its recorder is not one of a test's own."""
         between = self._recorders[:1]
@@ -87,6 +108,7 @@ class Routing:
     def replay(self, attempt: Attempt) -> None:
         """Emit what the attempt's body did, and end as it ended."""
         __tracebackhide__ = True
+        attempt.replayed = True
         self._emit(attempt, attempt.events)
         if attempt.error is not None:
             raise attempt.error.with_traceback(attempt.traceback)
@@ -100,6 +122,8 @@ class Routing:
                 for handler in self._handlers:
                     if event.levelno >= handler.level:
                         handler.handle(event)
+            elif isinstance(event, ThreadFailure):
+                self._told(event.arguments)
             else:
                 with attempt.subtests.test(event.message, **event.values):
                     self._emit(attempt, event.events)
@@ -148,9 +172,10 @@ def _inherited_contexts() -> Iterator[None]:
     start, submit = threading.Thread.start, ThreadPoolExecutor.submit
 
     def start_inheriting(thread: threading.Thread) -> None:
-        if in_body.get() is not None:
+        if (attempt := in_body.get()) is not None:
             context, run = copy_context(), thread.run
             thread.run = lambda: context.run(run)  # type: ignore[method-assign]
+            setattr(thread, _STARTED_BY, attempt)
         start(thread)
 
     def submit_inheriting(pool: ThreadPoolExecutor, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:

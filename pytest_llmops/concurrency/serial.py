@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dis
 import inspect
+from functools import cache
 
 import pytest
 
-from pytest_llmops.concurrency.compat import loop_scope
+from pytest_llmops.concurrency.compat import loop_scope, own_fixtures
 from pytest_llmops.options import MARKER
 
 SERIAL_MARKER = "llm_serial"
@@ -34,13 +36,18 @@ _MARKERS = {
     "httpx_mock": "pytest-httpx patches httpx for the process",
     "freeze_time": "the clock belongs to the process",
 }
-# What a body calls by name to change the process, or to resolve fixtures while others are set up.
+# What a body, or what is set up for it alone, calls by name to change the process.
 _CALLS = frozenset(
     {
         "warns", "deprecated_call", "catch_warnings", "patch", "chdir", "redirect_stdout", "redirect_stderr",
-        "setlocale", "freeze_time", "getfixturevalue", "addfinalizer", "use_cassette", "signal",
+        "setlocale", "freeze_time", "use_cassette", "signal",
     }
 )  # fmt: skip
+# What resolves fixtures while others are set up.
+_IN_BODY = frozenset({"getfixturevalue", "addfinalizer"})
+_XUNIT = ("setup_method", "teardown_method", "setUp", "tearDown", "asyncSetUp", "asyncTearDown")
+_CHANGES = frozenset({"update", "setdefault", "pop", "popitem", "clear", "putenv", "unsetenv", "__setitem__"})
+_STORES = frozenset({"STORE_SUBSCR", "DELETE_SUBSCR"})
 
 
 def reason(item: pytest.Item) -> str | None:
@@ -52,7 +59,7 @@ def reason(item: pytest.Item) -> str | None:
     for marker, why in _MARKERS.items():
         if item.get_closest_marker(marker) is not None:
             return f"marker {marker}: {why}"
-    return _of_kind(item) or _of_fixtures(item) or _of_body(item)
+    return _of_kind(item) or _of_fixtures(item) or _of_body(item) or _of_setup(item)
 
 
 def _of_kind(item: pytest.Item) -> str | None:
@@ -68,9 +75,36 @@ def _of_fixtures(item: pytest.Item) -> str | None:
 
 
 def _of_body(item: pytest.Item) -> str | None:
-    function = inspect.unwrap(item.function)  # type: ignore[attr-defined]
     if hasattr(item.function, "patchings"):  # type: ignore[attr-defined]
         return "patched by mock.patch"
-    code = getattr(function, "__code__", None)
-    called = sorted(_CALLS.intersection(code.co_names)) if code is not None else []
-    return f"calls {', '.join(called)}" if called else None
+    called = _called(item.function, _CALLS | _IN_BODY)  # type: ignore[attr-defined]
+    return f"calls {called}" if called else None
+
+
+def _of_setup(item: pytest.Item) -> str | None:
+    """What is patched in a fixture of one test, or in ``setup_method``, would stay in force for its neighbours."""
+    for name, function in own_fixtures(item):
+        if called := _called(function, _CALLS):
+            return f"fixture {name} calls {called}"
+    owner = getattr(item, "cls", None)
+    module = getattr(item, "module", None)
+    methods = [(name, getattr(owner, name, None)) for name in _XUNIT if owner is not None]
+    methods += [(name, getattr(module, name, None)) for name in ("setup_function", "teardown_function")]
+    for name, method in methods:
+        if method is not None and (called := _called(method, _CALLS)):
+            return f"{name} calls {called}"
+    return None
+
+
+@cache
+def _called(function: object, names: frozenset[str]) -> str:
+    """Which of these names a function uses, and whether it changes the environment's variables."""
+    code = getattr(inspect.unwrap(function), "__code__", None)  # type: ignore[arg-type]
+    if code is None:
+        return ""
+    used = sorted(names.intersection(code.co_names))
+    if "environ" in code.co_names:
+        stores = any(instruction.opname in _STORES for instruction in dis.get_instructions(code))
+        if stores or _CHANGES.intersection(code.co_names):
+            used.append("os.environ to change it")
+    return ", ".join(used)

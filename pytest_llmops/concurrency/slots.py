@@ -53,6 +53,9 @@ class Slots:
             return 0.0
         return max(0.0, self._paused_until.get(_host(transfer), 0.0) - time.monotonic())
 
+    def resumes(self, transfer: Transfer) -> None:
+        """A longer pause that its provider asked for meanwhile is for those that come."""
+
     def completed(self, transfer: Transfer) -> None:
         """A provider has answered."""
         status, now = transfer.status, time.monotonic()

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Generator
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_llmops.options import MARKER
+
+if TYPE_CHECKING:
+    from pytest_llmops.session import ItemSession
 
 
 class Timeout:
@@ -30,8 +34,13 @@ class Timeout:
         if not self._applies(item):
             return (yield)
 
+        begun = time.perf_counter()
+
         def expired(_signal: int, _frame: FrameType | None) -> None:
-            pytest.fail(message(self._seconds))
+            left = begun + self._seconds + self._held_s(item) - time.perf_counter()
+            if left <= 0:
+                pytest.fail(message(self._seconds))
+            signal.setitimer(signal.ITIMER_REAL, max(left, 0.001))
 
         before = signal.signal(signal.SIGALRM, expired)
         signal.setitimer(signal.ITIMER_REAL, self._seconds)
@@ -40,6 +49,12 @@ class Timeout:
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)
+
+    def _held_s(self, item: pytest.Item) -> float:
+        """What a quota or a provider held it back is not its own time."""
+        session: ItemSession | None = self._config.pluginmanager.get_plugin("llmops-items")
+        evaluation = session.evaluation_of(item) if session is not None else None
+        return evaluation.tape.held_s if evaluation is not None else 0.0
 
     def _applies(self, item: pytest.Item) -> bool:
         window = self._config.pluginmanager.get_plugin("llmops-window")

@@ -84,6 +84,7 @@ class Window:
                 return (yield)
             finally:
                 self._stop()
+                self._let_go()
                 self._explanations.end()
 
     def reason(self, item: pytest.Item) -> str | None:
@@ -351,12 +352,18 @@ class Window:
         now, left = time.perf_counter(), _BEAT_S
         for attempt in list(self._attempts.values()):
             if attempt.timeout is not None and attempt.started is not None and not attempt.done:
-                remaining = attempt.started[1] + attempt.timeout - now
+                remaining = attempt.started[1] + attempt.timeout + self._held_s(attempt) - now
                 if remaining <= 0:
                     self._give_up(attempt, message(attempt.timeout))
                 else:
                     left = min(left, remaining)
         return left
+
+    def _held_s(self, attempt: Attempt) -> float:
+        """What a quota or a provider held it back is not its own time."""
+        assert self._session is not None
+        evaluation = self._session.evaluation_of(attempt.item)
+        return evaluation.tape.held_s if evaluation is not None else 0.0
 
     def _give_up(self, attempt: Attempt, why: str) -> None:
         """Stop waiting for a body. Its thread cannot be ended; it makes no more calls, and ends with the process."""
@@ -373,6 +380,18 @@ class Window:
         self._startable.notify()
         if attempt.pending is not None:
             attempt.pending.cancel()
+
+    def _let_go(self) -> None:
+        """After Ctrl-C or `pytest.exit`: what is still set up is pytest's to tear down, the item's fixtures first."""
+        attempt = self._attempts.get(self._current) if self._current is not None else None
+        if attempt is not None and attempt.running:
+            with self._done:
+                if attempt.pending is not None:
+                    attempt.pending.cancel()
+                self._done.wait_for(lambda: attempt.done, GRACE_S)
+                if attempt.running:
+                    self._give_up(attempt, "the run was stopped")
+        self._tree.held.clear()
 
     def _stop(self) -> None:
         """Drop what is not reported: its fixtures are torn down, and what it recorded is kept."""

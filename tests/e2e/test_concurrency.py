@@ -724,3 +724,180 @@ def test_judges_run_beside_each_other(project: Project) -> None:
         run.match("* 8 passed in *")
         assert len(slow.requests) == 16
         assert slow.peak_in_flight >= 6
+
+
+# -- held back, given up, patched --------------------------------------------------------------------------------------
+
+
+def test_budget_stops_calls_that_wait_for_their_turn(project: Project, standin: StandIn) -> None:
+    project.file("test_asking.py", ASKING)
+    standin.script(million())
+    env = {**ALONE, "STANDIN_URL": standin.url}
+    args = ("--llm-record=live", "--llm-max-rpm=240", "--llm-budget=0.2", "--llm-concurrency=8")
+    run = project.run(*PLUGINS, *args, env=env)
+    assert len(standin.requests) <= 3, "the others' turn came after the budget was spent"
+    assert "BudgetExceeded: not sent" in run.out
+
+
+@pytest.mark.parametrize("args", [(), ("--llm-concurrency=8",)], ids=["serial", "overlapped"])
+def test_what_a_quota_holds_back_is_not_a_tests_own_time(
+    project: Project, standin: StandIn, args: tuple[str, ...]
+) -> None:
+    project.file("test_asking.py", ASKING)
+    env = {**ALONE, "STANDIN_URL": standin.url}
+    paced = ("--llm-record=live", "--llm-max-rpm=120", "--llm-timeout=0.4")
+    project.run(*PLUGINS, *paced, *args, env=env).match("* 8 passed in *")
+    standin.latency_s = 0.9
+    slow = project.run(*PLUGINS, "--llm-record=live", "--llm-max-rpm=6000", "--llm-timeout=0.4", *args, env=env)
+    slow.match("* 8 failed in *")
+
+
+TORN_DOWN = """
+    import time
+    import pytest
+
+    pytestmark = pytest.mark.llm_eval
+
+    def note(text):
+        print(text, file=open("torn.log", "a"), flush=True)
+
+    @pytest.fixture(scope="session")
+    def server():
+        note("server up"); yield; note("server down")
+
+    @pytest.fixture
+    def resource(server):
+        note("open"); yield; note("close")
+
+    def test_ends(resource):
+        BODY
+"""
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "import os, signal; os.kill(os.getpid(), signal.SIGINT); time.sleep(20)",
+        "pytest.exit('enough')",
+    ],
+    ids=["Ctrl-C", "pytest.exit"],
+)
+@pytest.mark.parametrize("args", [(), ("--llm-concurrency=4",)], ids=["serial", "overlapped"])
+def test_a_run_that_is_stopped_tears_its_fixtures_down(project: Project, body: str, args: tuple[str, ...]) -> None:
+    project.file("test_torn.py", TORN_DOWN.replace("BODY", body))
+    run = project.run(*PLUGINS, "--llm-record=live", *args, env=ALONE)
+    assert run.returncode == 2, run.out
+    assert project.read("torn.log").split("\n")[:-1] == ["server up", "open", "close", "server down"]
+
+
+PATCHING = """
+    import os, time
+    from unittest import mock
+    import pytest
+    import app
+
+    pytestmark = pytest.mark.llm_eval
+
+    @pytest.fixture
+    def eu():
+        with mock.patch("app.region", return_value="eu"):
+            yield
+
+    @pytest.fixture
+    def stage():
+        os.environ["STAGE"] = "test"
+        yield
+        del os.environ["STAGE"]
+
+    def test_eu(eu):
+        time.sleep(0.1)
+        assert app.region() == "eu"
+
+    def test_plain():
+        time.sleep(0.1)
+        assert app.region() == "real" and "STAGE" not in os.environ
+
+    @pytest.mark.parametrize("n", range(3))
+    def test_again(eu, n):
+        time.sleep(0.1)
+        assert app.region() == "eu"
+
+    def test_stage(stage):
+        time.sleep(0.1)
+        assert os.environ["STAGE"] == "test"
+
+    class TestPatched:
+        def setup_method(self):
+            self.patched = mock.patch("app.region", return_value="us")
+            self.patched.start()
+
+        def teardown_method(self):
+            self.patched.stop()
+
+        def test_us(self):
+            time.sleep(0.1)
+            assert app.region() == "us"
+
+    @pytest.mark.parametrize("n", range(2))
+    def test_others(n):
+        time.sleep(0.1)
+        assert app.region() == "real" and "STAGE" not in os.environ
+"""
+
+
+def test_what_is_patched_for_one_test_reaches_no_other(project: Project) -> None:
+    project.file("app.py", "def region(): return 'real'\n")
+    project.file("test_patching.py", PATCHING)
+    report = ("--llm-concurrency=8", "--llm-concurrency-report")
+    run = project.run(*PLUGINS, "--llm-record=live", *report, env=ALONE)
+    run.match("*4 × fixture eu calls patch: *")
+    run.match("*1 × fixture stage calls os.environ to change it: *")
+    run.match("*1 × setup_method calls patch: *")
+    run.match("* 9 passed in *")
+
+
+FAILING_THREAD = """
+    import threading, time
+    import pytest
+
+    pytestmark = pytest.mark.llm_eval
+
+    def fails():
+        raise ValueError("in a thread")
+
+    def test_first():
+        time.sleep(0.5)
+
+    def test_thread():
+        thread = threading.Thread(target=fails)
+        thread.start()
+        thread.join()
+
+    def test_last():
+        time.sleep(0.1)
+"""
+
+
+@pytest.mark.parametrize("args", [(), ("--llm-concurrency=4",)], ids=["serial", "overlapped"])
+def test_a_threads_exception_is_its_own_tests(project: Project, args: tuple[str, ...]) -> None:
+    project.file("test_thread.py", FAILING_THREAD)
+    run = project.run(*PLUGINS, "-W", "error", "--llm-record=live", *args, env=ALONE)
+    run.match("FAILED test_thread.py::test_thread - *Unhandled*")
+    run.match("* 1 failed, 2 passed in *")
+
+
+def test_one_question_is_put_to_the_judge_once(project: Project) -> None:
+    project.file(
+        "test_asking.py",
+        ASKING.replace("range(8)", "range(3)").replace("llm_eval\n", 'llm_eval(measure=["helpfulness"], trials=5)\n'),
+    )
+    judge = GullibleJudge()
+    with StandIn(latency_s=0.3) as slow:
+        slow.script(lambda request: judge(request) if len(request["messages"]) > 1 else None)
+        env = {"STANDIN_URL": slow.url, "OPENAI_BASE_URL": slow.url + "/v1", "OPENAI_API_KEY": "placeholder"}
+        run = project.run(
+            *PLUGINS, "--llm-record=live", "--llm-concurrency=15", "--llm-judge=openai:gpt-4o-mini", env=ALONE | env
+        )
+        run.match("* 15 passed in *")
+        judged = [request for request in slow.requests if len(request.json["messages"]) > 1]
+    assert (len(judged), len(slow.requests)) == (3, 18), "five trials got one answer, and wait for its verdict"

@@ -104,3 +104,44 @@ def test_a_run_without_calls_has_no_times_and_says_why(suite: Project) -> None:
 def test_commands_in_messages_work_where_pytest_was_started(suite: Project) -> None:
     run = suite.python("-m", "pytest", "-q", "--llm-record=none", "--rootdir=..", env=DOWN)
     run.match("*re-record: pytest tests/test_app.py::test_ask --llm-record=refresh*")
+
+
+# -- cancelled ---------------------------------------------------------------------------------------------------------
+
+TASK_GROUP = """
+    import asyncio, os
+    import httpx
+    import pytest
+
+    async def ask(client):
+        body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "one"}]}
+        return await client.post(os.environ["LLM_BASE"] + "/v1/chat/completions", json=body, timeout=20)
+
+    async def bug():
+        await asyncio.sleep(0.1)
+        if "BUG" in os.environ:
+            raise KeyError("a bug in my application")
+
+    @pytest.mark.llm_eval
+    async def test_group():
+        async with httpx.AsyncClient() as client, asyncio.TaskGroup() as group:
+            group.create_task(ask(client))
+            group.create_task(bug())
+"""
+
+
+@pytest.mark.parametrize("args", [(), ("--llm-timeout=0.2",)], ids=["a bug", "a timeout"])
+def test_a_call_that_a_failure_cancelled_is_asked_anew(
+    project: Project, standin: StandIn, args: tuple[str, ...]
+) -> None:
+    project.file("test_group.py", TASK_GROUP)
+    standin.latency_s = 1.0
+    env = {"LLM_BASE": standin.url}
+    broken = project.run(*args, env=env if args else env | {"BUG": "1"})
+    assert broken.returncode == 1, broken.out
+    assert not list(project.path.rglob("*.json*"))
+    standin.latency_s = 0.0
+    mended = project.run(env=env)
+    assert mended.returncode == 0, mended.out
+    assert len(standin.requests) == 2
+    assert project.run("--llm-record=none", env=env).returncode == 0

@@ -346,6 +346,32 @@ def test_a_failed_test_keeps_no_outage(path: Path, error: BaseException, kept: b
     assert stored(path) == [*(["hi"] if kept else []), "limited", "limited"]
 
 
+def test_what_the_end_of_a_test_cancelled_is_not_recorded(path: Path) -> None:
+    tape = open_tape(path)
+    ask(tape, "answered")
+    begin(tape).fail(asyncio.CancelledError())
+    tape.close(passed=False)
+    assert stored(path) == ["answered"]
+
+
+def test_a_cancelled_call_is_no_leftover_of_a_run_that_was_stopped(path: Path) -> None:
+    tape = open_tape(path)
+    begin(tape).fail(asyncio.CancelledError())
+    assert not (path.parent / ".journal").exists()
+
+
+@pytest.mark.asyncio
+async def test_a_cancelled_call_is_not_waited_for_for_good(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tape = open_tape(path)
+    begin(tape).fail(asyncio.CancelledError())
+    tape.close(passed=True)
+    monkeypatch.setattr("pytest_llmops.cassettes.transfer._PATIENCE_S", 0.05)
+    again = open_tape(path, "none")
+    with pytest.raises(CassetteMiss, match=r"call 1 was cancelled after .* this time nobody cancels it"):
+        await begin(again).playback().outlast()
+    assert len(again.misses) == 1
+
+
 def test_errors_replay_without_rest(path: Path) -> None:
     tape = open_tape(path)
     ask(tape, "a", 429, b"{}")

@@ -118,17 +118,22 @@ def _reader_class(module: ModuleType) -> Any:
     class Reader(module.StreamReader):  # type: ignore[name-defined,misc]
         """A body fed by us. aiohttp's own forgets what has come, unread, when it is told of a failure."""
 
-        __slots__ = ("_beyond", "_cancelled", "_failure")
+        __slots__ = ("_beyond", "_cancelled", "_failure", "_given_up")
 
         def __init__(self, cancelled: Callable[[BaseException], None] | None = None) -> None:
             super().__init__(_Connection(), 2**26, loop=asyncio.get_running_loop())
             self._failure: BaseException | None = None
             self._cancelled = cancelled
             self._beyond: Callable[[], BaseException] | None = None
+            self._given_up: Playback | None = None
 
         def end(self, beyond: Callable[[], BaseException]) -> None:
             """Raise what `beyond` makes to whoever reads on after what has come."""
             self._beyond = beyond
+
+        def give_up(self, playback: Playback) -> None:
+            """Whoever reads on after what has come waits, as the recording's caller did until it gave up."""
+            self._given_up = playback
 
         def fail(self, error: BaseException) -> None:
             """Raise `error` to whoever reads on after what has come."""
@@ -152,6 +157,8 @@ def _reader_class(module: ModuleType) -> Any:
                 raise self._exception
             if self._beyond is not None:
                 raise self._beyond()
+            if self._given_up is not None:
+                await self._given_up.outlast()
             try:
                 await super()._wait(func_name)
             except asyncio.CancelledError as error:
@@ -202,7 +209,7 @@ async def _play(
         await asyncio.sleep(playback.delay_s)
     if playback.failure is not None and not playback.status:
         if playback.given_up:
-            await asyncio.Event().wait()
+            await playback.outlast()
         raise _exception(module, playback, url)
     response = _response(module, session, method, url, headers, playback)
     if kwargs.get("raise_for_status") or (kwargs.get("raise_for_status") is None and session._raise_for_status is True):
@@ -271,8 +278,8 @@ async def _feed(module: ModuleType, reader: Any, playback: Playback, url: Any) -
 
 def _finish(module: ModuleType, reader: Any, playback: Playback, url: Any) -> None:
     if playback.given_up:
-        return  # nothing more comes: its caller gave up waiting, and will again
-    if playback.failure is not None:
+        reader.give_up(playback)
+    elif playback.failure is not None:
         reader.fail(_exception(module, playback, url))
     elif playback.beyond is not None:
         reader.end(playback.beyond)

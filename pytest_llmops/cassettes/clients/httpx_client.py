@@ -107,7 +107,7 @@ def _async_handler(module: ModuleType) -> Callable[[Any, Any], Any]:
         if not transfer.live:
             playback = transfer.playback()
             if playback.given_up and not playback.status:
-                await asyncio.Event().wait()
+                await playback.outlast()
             if playback.delay_s:
                 await asyncio.sleep(playback.delay_s)
             return streams.response(playback, request)
@@ -180,7 +180,7 @@ class _Streams:
                         await asyncio.sleep(wait)
                     yield part
                 if self._playback.given_up:
-                    await asyncio.Event().wait()
+                    await self._playback.outlast()
                 self._broken()
 
             def _broken(self) -> None:
