@@ -278,6 +278,10 @@ def report(environ: Mapping[str, str]) -> None:
 def commit(environ: Mapping[str, str]) -> None:
     """Commit new recordings to the pull request's branch (``commit-cassettes``)."""
     folder, state, here = _opened(environ)
+    if isinstance(state.inputs.shard, tuple):
+        # Several parts would race for the branch, and none of them knows the verdict that a status would tell.
+        _say("commit-cassettes: left to the job with `shard: merge`, which has the recordings of all parts")
+        return
     file, pull = folder / "recordings" / recordings.MEMBER, here.pull_request
     if pull is None or here.foreign or not file.is_file() or state.cassette_dir is not None:
         runner.echo("nothing to commit")
