@@ -14,7 +14,7 @@ import github_action_utils as runner
 from pytest_llmops import acceptance, baseline
 from pytest_llmops.errors import BaselineError, GitHubError, SettingsError
 from pytest_llmops.github import artifacts, baselines, comparing, handing, rest, talking, testing, verdict
-from pytest_llmops.github.context import Context
+from pytest_llmops.github.context import Context, PullRequest
 from pytest_llmops.github.handing import State
 from pytest_llmops.github.inputs import Inputs
 from pytest_llmops.github.verdict import Verdict
@@ -197,6 +197,11 @@ def _tell(view: View, given: Inputs, here: Context, client: rest.Client) -> str 
             return talking.put_issue(client, here, name, pull_request.comment(view), marker, bad=bad)
         if here.pull_request is None or given.comment == "never":
             return None
+        head = _head(client, here, here.pull_request)
+        if head != here.pull_request.head_sha:
+            left = f"The pull request is at {head[:10]} by now: its comment is left to that commit's run."
+            runner.notice(left, title=view.title)
+            return None
         return _comment(view, given, here, client, here.pull_request.number)
     except GitHubError as error:
         if here.foreign and error.status in (401, 403, 404):
@@ -204,6 +209,17 @@ def _tell(view: View, given: Inputs, here: Context, client: rest.Client) -> str 
         else:
             runner.warning(f"Nothing could be written to GitHub: {error}", title="pytest-llmops")
         return None
+
+
+def _head(client: rest.Client, here: Context, pull: PullRequest) -> str:
+    """The newest commit of a pull request; the run's own where GitHub does not say.
+
+    Runs need not end in the order of their commits: an older one must not replace what a newer one said.
+    """
+    try:
+        return str(client.get(f"/repos/{here.repository}/pulls/{pull.number}")["head"]["sha"])
+    except (GitHubError, KeyError, TypeError):
+        return pull.head_sha
 
 
 def _comment(view: View, given: Inputs, here: Context, client: rest.Client, number: int) -> str | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 
-from tests.action.conftest import KEY, Shop
+from tests.action.conftest import KEY, SHA, Shop
 
 
 def test_a_regression_against_mains_newest_run_is_red_and_told(shop: Shop) -> None:
@@ -178,3 +179,20 @@ def test_first_comments_on_change_only_where_something_changed(shop: Shop, main:
     assert mended.conclusion == "success"
     (comment,) = shop.hub.comments[7]
     assert "regressed" not in comment["body"].splitlines()[0]
+
+
+def test_an_older_commits_run_leaves_the_comment_of_a_newer_one_alone(shop: Shop, main: Shop) -> None:
+    newer = shop.pull_request(sha="d" * 40)
+    (comment,) = shop.hub.comments[7]
+    told = comment["body"]
+    late = copy.deepcopy(shop.hub.pulls[7])
+    late["head"]["sha"] = SHA
+    shop.file("app.py", (shop.folder / "app.py").read_text().replace('["content"]', '["content"][:3]'))
+    job = shop.use("pull_request", {"pull_request": late}, env=KEY)
+    assert (newer.conclusion, job.outputs["conclusion"]) == ("success", "regression"), job.log
+    assert comment["body"] == told
+    assert f"The pull request is at {'d' * 10} by now" in job.step("Report").log
+    assert job.outputs["comment-url"] == ""
+    shop.hub.refuse("GET", r"/pulls/7$", 403, "Resource not accessible by integration")
+    shop.use("pull_request", {"pull_request": late}, env=KEY)
+    assert "regressed" in comment["body"], "where GitHub does not say, the run's word counts"
