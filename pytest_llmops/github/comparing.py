@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from pytest_llmops import acceptance, baseline, compare
@@ -47,6 +48,15 @@ def update(file: Path, run: RunRecord, project: ProjectSettings) -> None:
     baseline.save(file, baseline.update(load(file), run, settings=project.metrics))
     beside = baseline.answers.path_beside(file)
     baseline.answers.save(beside, baseline.answers.update(answers(file), run))
+
+
+def copied(file: Path, folder: Path) -> Path:
+    """A copy of a baseline and its answers, as far as there are any."""
+    folder.mkdir()
+    for path in (file, baseline.answers.path_beside(file)):
+        if path.is_file():
+            shutil.copy(path, folder)
+    return folder / file.name
 
 
 def load(file: Path | None) -> Baseline | None:

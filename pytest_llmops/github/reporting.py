@@ -60,6 +60,7 @@ def report(folder: Path, state: State, here: Context, client: rest.Client, proje
         fail_on=state.inputs.fail_on,
         can_record=state.can_record,
         command=command(here.pull_request.number if here.pull_request else None, directory(state, here)),
+        updates=state.inputs.update_baseline,
     )
     if state.problem is not None:
         found = dataclasses.replace(found, why=state.problem)
@@ -93,7 +94,7 @@ def _record(path: Path) -> RunRecord | None:
 
 def _stored(state: State) -> baseline.Baseline | None:
     try:
-        return comparing.load(state.baseline)
+        return comparing.load(state.compared)
     except BaselineError:
         return None
 
@@ -150,11 +151,12 @@ def _view(
         accepted=_accepted(state),
         needs_recording=found.needs_recording,
         notes=tuple(_notes(found, state, junit)),
-        answers=comparing.answers(state.baseline) if compared else {},
+        answers=comparing.answers(state.compared) if compared else {},
         fixed=pull_request.fixed_cases(stored, run) if run is not None and stored is not None else (),
         failed_before=pull_request.failed_before(stored, run) if run is not None and stored is not None else (),
         cost_before=before,
         cost_now=now,
+        updated=state.inputs.update_baseline,
         fail_on_inconclusive=any(row.metric in junit.gate and row.verdict == "inconclusive" for row in rows),
     )
 

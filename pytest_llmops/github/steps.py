@@ -180,6 +180,8 @@ def choose_baseline(environ: Mapping[str, str]) -> None:
         project=_project(state.root),
     )
     state.baseline, state.accept = found.file, baselines.accept_file(state.inputs, state.root)
+    if state.inputs.update_baseline and found.file is not None:
+        state.before = comparing.copied(found.file, folder / "before")
     state.notes += found.notes
     state.source = reporting.source(found, state)
     handing.save(folder, state)
@@ -235,9 +237,9 @@ def _take_over(former: RunRecord, state: State, report: Path) -> None:
         return
     now = baseline.load_run(file)
     if comparing.with_former_reruns(now, former):
-        comparing.compare_with(now, state.baseline, state.accept, project)
+        comparing.compare_with(now, state.compared, state.accept, project)
         baseline.save_run(file, now)
-        comparing.write_html(report / "report.html", now, state.baseline, project)
+        comparing.write_html(report / "report.html", now, state.compared, project)
 
 
 def merge(environ: Mapping[str, str]) -> None:

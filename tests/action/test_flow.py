@@ -196,3 +196,20 @@ def test_an_older_commits_run_leaves_the_comment_of_a_newer_one_alone(shop: Shop
     shop.hub.refuse("GET", r"/pulls/7$", 403, "Resource not accessible by integration")
     shop.use("pull_request", {"pull_request": late}, env=KEY)
     assert "regressed" in comment["body"], "where GitHub does not say, the run's word counts"
+
+
+def test_an_update_of_the_baseline_shows_the_comparison_and_fails_nothing(shop: Shop, main: Shop) -> None:
+    update = {"update-baseline": "true"}
+    assert shop.use("workflow_dispatch", {}, env=KEY, inputs=update).outputs["conclusion"] == "success"
+    before = (shop.folder / "baseline.json").read_text()
+    shop.file("app.py", (shop.folder / "app.py").read_text().replace('["content"]', '["content"][:3]'))
+    job = shop.pull_request(inputs=update)
+    assert (job.conclusion, job.outputs["conclusion"], job.outputs["regressed"]) == ("success", "success", "1"), job.log
+    assert (shop.folder / "baseline.json").read_text() != before
+    first = shop.hub.comments[7][0]["body"].splitlines()[0]
+    assert "facts regressed" in first
+    assert "the baseline is written from this run" in first
+    assert not job.annotations()
+    assert "before: Yes: fact0." in shop.hub.comments[7][0]["body"], "what it was before it was written"
+    shop.file("test_shop.py", (shop.folder / "test_shop.py").read_text().replace("assert result.text", "assert 0"))
+    assert shop.pull_request(inputs=update).outputs["conclusion"] == "failure"

@@ -60,6 +60,18 @@ def test_parts_leave_commit_and_status_to_the_job_that_decides(shop: Shop, main:
     assert status["state"] == "failure"
 
 
+def test_a_matrix_updates_the_baseline_and_fails_nothing(shop: Shop, main: Shop) -> None:
+    update = {"update-baseline": "true"}
+    assert shop.use("workflow_dispatch", {}, env=KEY, inputs=update).conclusion == "success"
+    shop.file("app.py", (shop.folder / "app.py").read_text().replace('["content"]', '["content"][:3]'))
+    for index, only in ((1, "c0 or c1"), (2, "not (c0 or c1)")):
+        assert shard(shop, index, 2, 300, only, inputs=update).conclusion == "success"
+    job = shop.pull_request(run=300, inputs={**MERGE, **update})
+    assert (job.conclusion, job.outputs["conclusion"], job.outputs["exit-code"]) == ("success", "success", "0"), job.log
+    again = shop.pull_request(inputs={"baseline": "file"})
+    assert again.outputs["conclusion"] == "success", "compared with what the matrix stored"
+
+
 def test_the_nightly_run_compares_with_a_fixed_anchor_and_keeps_one_issue(shop: Shop) -> None:
     live = {"mode": "live", "update-baseline": "true"}
     anchored = shop.use("workflow_dispatch", {}, env=KEY, inputs=live)
