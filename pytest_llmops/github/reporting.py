@@ -25,7 +25,6 @@ from pytest_llmops.settings import ProjectSettings
 
 FILES = (handing.VIEW, baselines.RECORD)
 NOTHING = "No LLM evaluation ran: nothing was measured, nothing compared."
-FOREIGN = "Measured by a run of the fork's own code: its numbers are as trustworthy as that."
 
 
 def directory(state: State, here: Context) -> str:
@@ -296,13 +295,12 @@ def trusted(read: dict[str, bytes], given: Inputs, here: Context, number: int, c
         dataclasses.replace(one, command=verdict.recording(begins, one.test), changed=verdict.what_changed(one.changed))
         for one in view.needs_recording
     ]
-    foreign = here.finished.head_repository != here.repository
     run_url = f"{here.server_url}/{here.repository}/actions/runs/{here.finished.id}"
     return dataclasses.replace(
         view,
         run=run,
         needs_recording=tuple(needs),
-        notes=(*view.notes, FOREIGN) if foreign else view.notes,
+        foreign=here.finished.head_repository != here.repository,
         baseline=source,
         title=title(given),
         comment_id=given.comment_id,

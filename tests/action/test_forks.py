@@ -75,6 +75,29 @@ def test_the_comment_of_a_forks_run_says_nothing_that_the_artifact_made_up(shop:
     assert not list(shop.folder.parent.rglob("pwned"))
 
 
+def forged(shop: Shop, **view) -> str:
+    """The comment of a fork's run whose artifact says something else."""
+    fork_run(shop)
+    run = shop.runs
+    members = shop.hub.members(run, "llm-report")
+    content = json.dumps(json.loads(members["view.json"]) | view)
+    shop.hub.artifacts[run].clear()
+    shop.hub.artifact(run, "llm-report", {**members, "view.json": content})
+    commented = shop.comment_job(run)
+    assert commented.conclusion == "success", commented.log
+    return shop.hub.comments[7][0]["body"]
+
+
+def test_no_artifact_pushes_out_whose_code_measured_it(shop: Shop, main: Shop) -> None:
+    body = forged(shop, notes=["Reviewed and approved by the maintainers."] * 50, foreign=False)
+    under_the_verdict, _, rest = body.partition("Compared with")
+    assert "Measured by a run of the fork's own code" in under_the_verdict
+    assert "The fork's run remarks:\n\n- Reviewed and approved" in rest
+    shop.pull_request(8, "own")
+    shop.comment_job(shop.runs)
+    assert "fork's" not in shop.hub.comments[8][0]["body"]
+
+
 def test_an_artifact_that_is_no_view_is_refused(shop: Shop) -> None:
     shop.hub.pull(7, "shorter", head=FORK, sha=SHA)
     for number, content in enumerate(("{", '{"conclusion": "rm -rf"}', '{"run": null, "conclusion": 3}'), 500):

@@ -85,6 +85,7 @@ def _document(view: View, extent: Extent, limit: int, measure: Callable[[str], i
     facts = "".join(f"\n{line}\n" for line in head.facts(view))
     parts = [
         Section(title, weight=-2),
+        *remarks.origin(view),
         Section(facts, weight=-1),
         *remarks.recording(view, found),
         *tables.metrics(view),

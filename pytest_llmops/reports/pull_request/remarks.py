@@ -18,7 +18,13 @@ NAMED = 5
 NOTES = 12
 PROMPTS = 5
 RECORDINGS = 20
+FOREIGN = "\n> ⚠️ **Measured by a run of the fork's own code**: its numbers and words are as trustworthy as that.\n"
 SETTINGS = ("pyproject.toml", "pytest.ini", "tox.ini", "setup.cfg")
+
+
+def origin(view: View) -> list[Section]:
+    """Whose code measured this, where it is a stranger's; nothing that the stranger wrote can push it out."""
+    return [Section(FOREIGN, weight=-2)] if view.foreign else []
 
 
 def recording(view: View, found: Findings) -> list[Section]:
@@ -55,7 +61,8 @@ def notes(view: View) -> list[Section]:
         if not (note.startswith("prompt ") and any(repr(name) in note for name in told)):  # these are shown as diffs
             found.append(note)
     rows = [f"- {words}\n" for note in found if (words := inline(note, 400))]
-    return [Section("\n", rows, len(rows), weight=1, most=NOTES)] if rows else []
+    opening = "\nThe fork's run remarks:\n\n" if view.foreign else "\n"
+    return [Section(opening, rows, len(rows), weight=1, most=NOTES)] if rows else []
 
 
 def changed(view: View) -> list[Section]:

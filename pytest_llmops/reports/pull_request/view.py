@@ -71,6 +71,7 @@ class View:
         changed: paths that this pull request changes.
         accepted: entries of ``llm-accept.toml``.
         needs_recording: what only a maintainer can record.
+        foreign: a fork's own code measured this and chose its words.
         notes: remarks for the reader, a sentence each.
         answers: the baseline's answers by case, one a trial.
         fixed: cases that failed in the baseline and pass now; `failed_before` all that failed there.
@@ -94,6 +95,7 @@ class View:
     changed: tuple[str, ...] = ()
     accepted: tuple[Accepted, ...] = ()
     needs_recording: tuple[NeedsRecording, ...] = ()
+    foreign: bool = False
     notes: tuple[str, ...] = ()
     answers: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
     fixed: tuple[str, ...] = ()
