@@ -101,7 +101,7 @@ def _stored(state: State) -> baseline.Baseline | None:
 def command(number: int | None, inside: str) -> str:
     """How a maintainer records what a pull request needs: the beginning of the command."""
     words = [f"gh pr checkout {number}"] if number is not None else []
-    words += [f"cd {shlex.quote(inside)}"] if inside else []
+    words += [f"cd {shlex.quote(inside)}"] if verdict.is_below(inside) else []
     return " && ".join([*words, "pytest"])
 
 
@@ -292,7 +292,7 @@ def trusted(read: dict[str, bytes], given: Inputs, here: Context, number: int, c
     begins = command(number, view.directory)
     # What a maintainer is told to run is never the artifact's word.
     needs = [
-        dataclasses.replace(one, command=verdict.recording(begins, one.test), changed=verdict.what_changed(one.changed))
+        verdict.recorded_by(dataclasses.replace(one, changed=verdict.what_changed(one.changed)), begins)
         for one in view.needs_recording
     ]
     run_url = f"{here.server_url}/{here.repository}/actions/runs/{here.finished.id}"

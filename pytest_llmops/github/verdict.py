@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 
 from pytest_llmops.baseline import Baseline
 from pytest_llmops.baseline.stored import trials_by_case
@@ -23,6 +25,8 @@ CRASHES = {
     5: "pytest collected no test",
 }
 LISTED = 20
+LONGEST_NAME = 300
+"""Characters of a test's name in a command; a longer one would be cut where it is shown, within its quotes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,18 +134,29 @@ def _needs_recording(
         if case in missed and test not in found:
             first = trials[0]
             said = junit.messages.get(junit_id(first.id)) or first.error or ""
-            found[test] = NeedsRecording(
-                test,
-                changed=what_changed(said),
-                command=recording(command, test),
-                prompt=first.prompt or next(iter(first.prompts), None),
+            need = NeedsRecording(
+                test, changed=what_changed(said), prompt=first.prompt or next(iter(first.prompts), None)
             )
+            found[test] = recorded_by(need, command)
     return tuple(found.values())
 
 
-def recording(command: str, test: str) -> str:
-    """What a maintainer pastes into a shell; a test's name is a stranger's text there."""
-    return f"{command} {shlex.quote(''.join(c if c.isprintable() else '?' for c in test))} --llm-record=refresh"
+def recorded_by(need: NeedsRecording, command: str) -> NeedsRecording:
+    """With what a maintainer pastes into a shell; a test's name is a stranger's text there.
+
+    A quoted word can still be an option, a file of options (``@file``) or lie outside of the checkout; where it is no
+    test's plain name, the command does without it.
+    """
+    file = need.test.partition("::")[0]
+    plain = file.endswith(".py") and is_below(file) and need.test.isprintable() and len(need.test) <= LONGEST_NAME
+    name = f" {shlex.quote(need.test)}" if plain else ""
+    return replace(need, command=f"{command}{name} --llm-record=refresh", whole=not plain)
+
+
+def is_below(path: str) -> bool:
+    """Whether a stranger's path leads nowhere but below the folder, and is no option of a command."""
+    plain = path.isprintable() and not set(path) & {"\\", ":"} and re.match(r"[\w.]", path) is not None
+    return plain and ".." not in PurePosixPath(path).parts
 
 
 def what_changed(said: str) -> str:

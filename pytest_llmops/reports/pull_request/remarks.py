@@ -46,6 +46,7 @@ def recording(view: View, found: Findings) -> list[Section]:
 
 def _unrecorded(one: NeedsRecording, changed: set[str]) -> str:
     prompt = f": prompt {code(one.prompt)} changed" if one.prompt and one.prompt in changed else ""
+    prompt += " (such a name can be no part of a command, which records every test)" if one.whole else ""
     blocks = [preformatted(text, most) for text, most in ((one.changed, 1_500), (one.command, 600)) if text]
     return "\n".join([f"- {code(one.test)}{prompt}\n", *(f"{block}\n" for block in blocks)])
 

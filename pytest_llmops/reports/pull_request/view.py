@@ -45,12 +45,14 @@ class NeedsRecording:
         changed: what changed, in words (the miss says what differs).
         command: what a maintainer runs.
         prompt: the registry prompt that changed, where it is known.
+        whole: the command runs every test: this one's name could be something else than a name there.
     """
 
     test: str
     changed: str = ""
     command: str = ""
     prompt: str | None = None
+    whole: bool = False
 
 
 @dataclass(frozen=True)
