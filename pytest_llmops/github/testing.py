@@ -17,7 +17,14 @@ from pytest_llmops.github.inputs import PREFIX, Inputs
 from pytest_llmops.records import RunRecord
 
 GATE = "llm-baseline"
-NOT_FOR_TESTS = ("GITHUB_TOKEN", "GH_TOKEN", "ACTIONS_RUNTIME_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN")
+NOT_FOR_TESTS = (
+    # Tokens: a test has no use for them, and what a model answers may end up anywhere.
+    *("GITHUB_TOKEN", "GH_TOKEN", "ACTIONS_RUNTIME_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"),
+    # Files by which a step sets the environment, the path and the outputs of those after it, which have the token:
+    # BASH_ENV=… in the first would run there. The summary's file is left: what is in it is only read.
+    *("GITHUB_ENV", "GITHUB_PATH", "GITHUB_OUTPUT", "GITHUB_STATE"),
+)
+"""What pytest's environment goes without, beside our inputs. No wall: docs/action.md says what still holds."""
 
 
 def has_key(environ: Mapping[str, str]) -> bool:
@@ -63,7 +70,6 @@ def arguments(
 
 def run(args: list[str], root: Path) -> int:
     """Run pytest; its exit status."""
-    # No token, and no input: a test has no use for them, and what a model answers may end up anywhere.
     environ = {
         name: value for name, value in os.environ.items() if not name.startswith(PREFIX) and name not in NOT_FOR_TESTS
     }

@@ -213,3 +213,22 @@ def test_an_update_of_the_baseline_shows_the_comparison_and_fails_nothing(shop: 
     assert "before: Yes: fact0." in shop.hub.comments[7][0]["body"], "what it was before it was written"
     shop.file("test_shop.py", (shop.folder / "test_shop.py").read_text().replace("assert result.text", "assert 0"))
     assert shop.pull_request(inputs=update).outputs["conclusion"] == "failure"
+
+
+def test_tests_have_no_file_that_sets_the_environment_of_the_steps_after_them(shop: Shop, main: Shop) -> None:
+    script, stolen = shop.file("evil.sh", "env | grep TOKEN >>stolen\n"), shop.folder / "stolen"
+    shop.file(
+        "conftest.py",
+        f"""
+        import os
+
+        found = [name for name in ("ENV", "PATH", "OUTPUT", "STATE") if "GITHUB_" + name in os.environ]
+        for name in found:
+            with open(os.environ["GITHUB_" + name], "a") as file:
+                file.write("BASH_ENV={script}\\nfolder=/elsewhere\\n")
+        """,
+    )
+    job = shop.pull_request()
+    assert job.outputs["conclusion"] == "success", job.log
+    assert not stolen.exists()
+    assert (job.step("Test").outputs, script.exists()) == ({}, True)
