@@ -21,7 +21,6 @@ from pytest_llmops.github.verdict import Verdict
 from pytest_llmops.records import RunRecord
 from pytest_llmops.reports import pull_request
 from pytest_llmops.reports.pull_request import BaselineSource, View
-from pytest_llmops.settings import ProjectSettings
 
 FILES = (handing.VIEW, baselines.RECORD)
 NOTHING = "No LLM evaluation ran: nothing was measured, nothing compared."
@@ -32,20 +31,16 @@ def directory(state: State, here: Context) -> str:
     return os.path.relpath(state.root, here.workspace.resolve()).replace(os.sep, "/").removeprefix(".").lstrip("/")
 
 
-def source(found: baselines.Chosen, state: State) -> BaselineSource | None:
+def source(found: baselines.Chosen, stored: baseline.Baseline | None, state: State) -> BaselineSource | None:
     """Where the baseline came from, for people."""
     if found.file is None:
         return None
     if found.sha is not None:
         return BaselineSource(ref=found.ref, sha=found.sha, created=found.created)
-    try:
-        created = baseline.load(found.file).created
-    except BaselineError:  # pytest refuses it with the message that helps
-        created = None
-    return BaselineSource(created=created, path=state.inputs.baseline_path)
+    return BaselineSource(created=stored.created if stored else None, path=state.inputs.baseline_path)
 
 
-def report(folder: Path, state: State, here: Context, client: rest.Client, project: ProjectSettings) -> None:
+def report(folder: Path, state: State, here: Context, client: rest.Client) -> None:
     """Write everything that tells of the run, but the upload and the gate's verdict."""
     files = folder / "report"
     run = _record(files / baselines.RECORD)
@@ -62,7 +57,8 @@ def report(folder: Path, state: State, here: Context, client: rest.Client, proje
         updates=state.inputs.update_baseline,
     )
     if state.problem is not None:
-        found = dataclasses.replace(found, why=state.problem)
+        red = state.inputs.fail_on != "never"
+        found = dataclasses.replace(found, conclusion="error", red=red, why=state.problem)
     state.conclusion, state.red, state.why = found.conclusion, found.red, found.why
     if run is None and not state.exit_code:
         state.notes.append(NOTHING)
@@ -180,7 +176,7 @@ def _accepted(state: State) -> tuple[acceptance.Accepted, ...]:
         return ()
     try:
         entries = acceptance.load(state.accept)
-    except BaselineError:  # pytest refuses it with the message that helps
+    except BaselineError:  # told as the run's problem
         return ()
     return tuple(dataclasses.replace(entry, where=acceptance.DEFAULT_NAME) for entry in entries)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import github_action_utils as runner
 
-from pytest_llmops import baseline
+from pytest_llmops import acceptance, baseline
 from pytest_llmops.errors import GitHubError, LlmopsError, SettingsError, did_you_mean
 from pytest_llmops.github import (
     artifacts,
@@ -183,7 +183,11 @@ def choose_baseline(environ: Mapping[str, str]) -> None:
     if state.inputs.update_baseline and found.file is not None:
         state.before = comparing.copied(found.file, folder / "before")
     state.notes += found.notes
-    state.source = reporting.source(found, state)
+    # Read here, not by pytest alone: what is wrong with them is then the run's problem, in the comment, too.
+    stored = comparing.load(found.file)
+    if stored is not None and state.accept is not None:
+        acceptance.load(state.accept)
+    state.source = reporting.source(found, stored, state)
     handing.save(folder, state)
     words = f"{found.ref}@{found.sha[:10]}" if found.ref and found.sha else found.file
     _say(f"baseline: {words or 'none'}")
@@ -267,14 +271,25 @@ def report(environ: Mapping[str, str]) -> None:
         if pack:
             shutil.copy(folder / "recordings" / recordings.MEMBER, files)
     given = state.inputs
-    if given.junit_path and (files / "junit.xml").is_file():
-        target = state.root / given.junit_path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(files / "junit.xml", target)
+    _copy_junit(files / "junit.xml", state)
     runner.set_output("artifact", artifact_name(given))
     runner.set_output("recordings", artifact_name(given, _recordings_name(given)) if pack else "")
-    reporting.report(folder, state, here, _client(here, environ), _project(state.root))
+    reporting.report(folder, state, here, _client(here, environ))
     handing.save(folder, state)
+
+
+def _copy_junit(file: Path, state: State) -> None:
+    path = state.inputs.junit_path
+    if path is None or not file.is_file():
+        return
+    target = state.root / path
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, target)
+    except OSError as error:  # the rest is told all the same
+        problem = f"input junit-path: {path} could not be written: {error.strerror}"
+        runner.error(problem, title="pytest-llmops")
+        state.problem = state.problem or problem
 
 
 def commit(environ: Mapping[str, str]) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import json
 
+import pytest
+
 from tests.action.conftest import KEY, SHA, Shop
 
 
@@ -232,3 +234,36 @@ def test_tests_have_no_file_that_sets_the_environment_of_the_steps_after_them(sh
     assert job.outputs["conclusion"] == "success", job.log
     assert not stolen.exists()
     assert (job.step("Test").outputs, script.exists()) == ({}, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("pyproject.toml", "[tool.pytest-llmops]\nbogus = 1\n", "bogus"),
+        ("pyproject.toml", "[tool.pytest-llmops\n", "pyproject.toml"),
+        ("llm-accept.toml", "[[accept]\n", "llm-accept.toml"),
+        ("baseline.json", "{}", "baseline.json"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_told_wherever_the_run_is_told(
+    shop: Shop, main: Shop, name: str, text: str, said: str
+) -> None:
+    shop.hub.comment(7, "github-actions[bot]", "### ✅ all is well\n<!-- pytest-llmops:default -->")
+    shop.file(name, text)
+    shop.hub.files[7] = [name]
+    job = shop.pull_request()
+    assert (job.conclusion, job.outputs["conclusion"], job.outputs["total"]) == ("failure", "error", "0"), job.log
+    (comment,) = shop.hub.comments[7]
+    assert "✅" not in comment["body"]
+    for place in (comment["body"], job.summary, job.step("Gate").log):
+        assert said in place
+    assert job.step("Test").outcome == "skipped"
+    assert "Traceback" not in job.log
+
+
+def test_a_junit_path_that_cannot_be_written_keeps_nothing_from_being_told(shop: Shop, main: Shop) -> None:
+    job = shop.pull_request(inputs={"junit-path": "prompt.txt/junit.xml"})
+    assert (job.conclusion, job.outputs["conclusion"], job.outputs["passed"]) == ("failure", "error", "12"), job.log
+    for place in (shop.hub.comments[7][0]["body"], job.summary, job.step("Gate").log):
+        assert "junit-path: prompt.txt/junit.xml could not be written" in place
+    assert set(shop.hub.members(shop.runs, "llm-report")) >= {"run.json", "view.json"}
