@@ -32,7 +32,7 @@ class State:
         baseline: its answers are beside its file; `before` as it was before this run updates it.
         accept: the file of accepted changes.
         changed: paths of the repository that this pull request changes.
-        exit_code: pytest's; `problem` why there is none to speak of.
+        exit_code: pytest's; None where it did not come to its end. `problem` is what else makes the run an error.
         red: why the gate fails; None where it does not.
     """
 
@@ -49,7 +49,7 @@ class State:
     source: BaselineSource | None = None
     accept: Path | None = None
     changed: tuple[str, ...] = ()
-    exit_code: int = 3
+    exit_code: int | None = None
     problem: str | None = None
     conclusion: str = "error"
     red: bool = True

@@ -22,6 +22,7 @@ from pytest_llmops.records import RunRecord
 from pytest_llmops.reports import pull_request
 from pytest_llmops.reports.pull_request import BaselineSource, View
 
+CANCELLED = "the run was cancelled, or ran out of time, before its tests were done"
 FILES = (handing.VIEW, baselines.RECORD)
 NOTHING = "No LLM evaluation ran: nothing was measured, nothing compared."
 
@@ -40,8 +41,14 @@ def source(found: baselines.Chosen, stored: baseline.Baseline | None, state: Sta
     return BaselineSource(created=stored.created if stored else None, path=state.inputs.baseline_path)
 
 
-def report(folder: Path, state: State, here: Context, client: rest.Client) -> None:
-    """Write everything that tells of the run, but the upload and the gate's verdict."""
+def report(folder: Path, state: State, here: Context, client: rest.Client, *, cancelled: bool = False) -> None:
+    """Write everything that tells of the run, but the upload and the gate's verdict.
+
+    One whose job was `cancelled` in the midst of it says nothing of the code: no comment tells of it.
+    """
+    cancelled = cancelled and state.exit_code in (None, 2)
+    if cancelled:
+        state.problem = CANCELLED
     files = folder / "report"
     run = _record(files / baselines.RECORD)
     junit = testing.load_junit(folder) or testing.read_junit(files / "junit.xml", run)
@@ -60,7 +67,7 @@ def report(folder: Path, state: State, here: Context, client: rest.Client) -> No
         red = state.inputs.fail_on != "never"
         found = dataclasses.replace(found, conclusion="error", red=red, why=state.problem)
     state.conclusion, state.red, state.why = found.conclusion, found.red, found.why
-    if run is None and not state.exit_code:
+    if run is None and state.exit_code == 0:
         state.notes.append(NOTHING)
         runner.warning(NOTHING, title="LLM tests")
     _outputs(found, state, files)
@@ -69,7 +76,7 @@ def report(folder: Path, state: State, here: Context, client: rest.Client) -> No
             index, count = state.inputs.shard
             state.red, state.why = False, f"shard {index} of {count}; the job with `shard: merge` decides"
         return
-    view = _view(run, found, state, here, stored, junit)
+    view = dataclasses.replace(_view(run, found, state, here, stored, junit), cancelled=cancelled)
     handing.save_view(files / handing.VIEW, view)
     runner.append_job_summary(pull_request.summary(view, limit_bytes=2**20 - 1))  # it adds a line's end
     if state.inputs.annotate:
@@ -105,7 +112,7 @@ def _outputs(found: Verdict, state: State, files: Path) -> None:
     record = files / baselines.RECORD
     for name, value in {
         "conclusion": found.conclusion,
-        "exit-code": state.exit_code,
+        "exit-code": "" if state.exit_code is None else state.exit_code,
         "regressed": found.regressed,
         "total": found.total,
         "passed": found.passed,
@@ -186,6 +193,8 @@ def _accepted(state: State) -> tuple[acceptance.Accepted, ...]:
 
 def _tell(view: View, given: Inputs, here: Context, client: rest.Client) -> str | None:
     """Comment on the pull request, or keep the schedule's issue; the address of what was written."""
+    if view.cancelled:
+        return None
     try:
         if here.event == "schedule":
             bad = view.conclusion not in ("success", "needs-recording")
@@ -265,6 +274,9 @@ def comment_on_finished(given: Inputs, here: Context, client: rest.Client) -> No
             runner.notice(f"The run left no artifact {given.report_name} to comment on.", title="pytest-llmops")
             return
         view = trusted(read, given, here, number, client)
+        if view.cancelled:
+            runner.notice("The run was cancelled; there is nothing to comment on.", title="pytest-llmops")
+            return
         runner.set_output("comment-url", _comment(view, given, here, client, number) or "")
         runner.set_output("conclusion", view.conclusion)
     except GitHubError as error:

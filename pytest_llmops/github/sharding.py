@@ -18,6 +18,8 @@ from pytest_llmops.settings import ProjectSettings
 STATUS = "shard.json"
 JUNIT = "junit.xml"
 RECORD = "run.json"
+INTERRUPTED = 2
+"""Pytest's exit status of a run that was broken off."""
 
 
 @dataclass(slots=True)
@@ -82,6 +84,7 @@ def _fetch(client: rest.Client, context: Context, state: State, folder: Path) ->
     return parts
 
 
-def write_status(report: Path, exit_code: int) -> None:
+def write_status(report: Path, exit_code: int | None) -> None:
     """What the last job must know of a part, beside its record."""
-    (report / STATUS).write_text(json.dumps({"exit_code": exit_code}), encoding="utf-8")
+    ended = INTERRUPTED if exit_code is None else exit_code
+    (report / STATUS).write_text(json.dumps({"exit_code": ended}), encoding="utf-8")

@@ -36,6 +36,7 @@ from pytest_llmops.settings import ProjectSettings, load_project
 
 FOLDER = "LLMOPS_FOLDER"
 FORMER = "former.json"
+JOB_STATUS = "LLMOPS_JOB_STATUS"
 
 
 def run(step: str, environ: Mapping[str, str] = os.environ) -> int:
@@ -274,7 +275,8 @@ def report(environ: Mapping[str, str]) -> None:
     _copy_junit(files / "junit.xml", state)
     runner.set_output("artifact", artifact_name(given))
     runner.set_output("recordings", artifact_name(given, _recordings_name(given)) if pack else "")
-    reporting.report(folder, state, here, _client(here, environ))
+    cancelled = environ.get(JOB_STATUS) == "cancelled"
+    reporting.report(folder, state, here, _client(here, environ), cancelled=cancelled)
     handing.save(folder, state)
 
 

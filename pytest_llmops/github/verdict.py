@@ -19,6 +19,7 @@ from pytest_llmops.reports import pull_request
 from pytest_llmops.reports.pull_request import Conclusion, NeedsRecording
 
 CRASHES = {
+    None: "pytest did not come to its end: it was killed, or the machine ran out of memory or time",
     2: "pytest was interrupted, or could not collect the tests",
     3: "pytest had an internal error",
     4: "pytest was called with something it does not take",
@@ -53,7 +54,7 @@ class Verdict:
 
 def conclude(
     run: RunRecord | None,
-    exit_code: int,
+    exit_code: int | None,
     junit: JUnit,
     *,
     stored: Baseline | None,
@@ -71,7 +72,7 @@ def conclude(
     missed = {case for case, trials in failing if all(_missed(trial) for trial in trials)}
     other_failing = [(case, trials) for case, trials in failing if case not in missed]
     gate = list(junit.gate) if updates else _gate(run, junit, missed)
-    explained = bool(failing or gate or junit.others) or not exit_code
+    explained = bool(failing or gate or junit.others) or exit_code == 0
     if exit_code not in (0, 1) or not explained:
         crash = CRASHES.get(exit_code, f"pytest ended with {exit_code}, and nothing that it left says why")
         return _counted(Verdict("error", fail_on != "never", crash), run, [case for case, _ in failing])

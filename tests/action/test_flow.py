@@ -267,3 +267,44 @@ def test_a_junit_path_that_cannot_be_written_keeps_nothing_from_being_told(shop:
     for place in (shop.hub.comments[7][0]["body"], job.summary, job.step("Gate").log):
         assert "junit-path: prompt.txt/junit.xml could not be written" in place
     assert set(shop.hub.members(shop.runs, "llm-report")) >= {"run.json", "view.json"}
+
+
+KILLED = """
+    import os, signal
+
+    def pytest_runtest_logreport(report):
+        if "c5" in report.nodeid:
+            os.kill(os.getppid(), signal.SIGKILL)
+            os._exit(9)
+"""
+
+
+def test_a_cancelled_run_says_so_and_leaves_the_comment_alone(shop: Shop, main: Shop) -> None:
+    shop.file("conftest.py", KILLED)
+    job = shop.pull_request(cancel="Test")
+    assert (job.outputs["conclusion"], job.outputs["exit-code"]) == ("error", ""), job.log
+    for place in (job.summary.lower(), job.step("Gate").log):
+        assert "the run was cancelled, or ran out of time" in place
+    shop.comment_job(shop.runs)
+    assert not shop.hub.comments, "no first comment"
+    shop.hub.comment(7, "github-actions[bot]", "as it was <!-- pytest-llmops:default -->")
+    shop.pull_request(cancel="Test")
+    shop.comment_job(shop.runs)
+    assert shop.hub.comments[7][0]["body"].startswith("as it was"), "and none that is replaced"
+
+
+def test_a_run_that_is_killed_is_told_as_such(shop: Shop, main: Shop) -> None:
+    shop.file("conftest.py", KILLED)
+    job = shop.pull_request()
+    assert (job.conclusion, job.outputs["conclusion"]) == ("failure", "error"), job.log
+    assert "Pytest did not come to its end" in shop.hub.comments[7][0]["body"]
+    assert "internal error" not in shop.hub.comments[7][0]["body"]
+
+
+def test_a_run_that_is_cancelled_after_its_tests_tells_what_they_found(shop: Shop, main: Shop) -> None:
+    job = shop.pull_request(cancel="Find the baseline", inputs={"comment": "never"})
+    assert job.outputs["conclusion"] == "error", "there were none"
+    shop.file("app.py", (shop.folder / "app.py").read_text().replace('["content"]', '["content"][:3]'))
+    job = shop.pull_request(cancel="Test")  # by itself, this test step comes to its end
+    assert job.outputs["conclusion"] == "regression", job.log
+    assert "regressed" in shop.hub.comments[7][0]["body"]

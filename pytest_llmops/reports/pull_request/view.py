@@ -73,6 +73,7 @@ class View:
         changed: paths that this pull request changes.
         accepted: entries of ``llm-accept.toml``.
         needs_recording: what only a maintainer can record.
+        cancelled: the run was broken off from outside; no comment tells of it.
         foreign: a fork's own code measured this and chose its words.
         notes: remarks for the reader, a sentence each.
         answers: the baseline's answers by case, one a trial.
@@ -97,6 +98,7 @@ class View:
     changed: tuple[str, ...] = ()
     accepted: tuple[Accepted, ...] = ()
     needs_recording: tuple[NeedsRecording, ...] = ()
+    cancelled: bool = False
     foreign: bool = False
     notes: tuple[str, ...] = ()
     answers: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
