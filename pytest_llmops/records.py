@@ -377,6 +377,8 @@ class Environment(Record):
     commit: str | None = None
     dirty: bool | None = None
     ci: bool = False
+    rootdir: str | None = None
+    """Pytest's rootdir, in which node ids begin, as seen from the folder that pytest was started in."""
 
 
 class Fingerprint(Record):

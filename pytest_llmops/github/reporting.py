@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-import shlex
 import tempfile
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from pytest_llmops.github import artifacts, baselines, comparing, handing, rest,
 from pytest_llmops.github.context import Context, PullRequest
 from pytest_llmops.github.handing import State
 from pytest_llmops.github.inputs import Inputs
+from pytest_llmops.github.maintaining import Command
 from pytest_llmops.github.verdict import Verdict
 from pytest_llmops.records import RunRecord
 from pytest_llmops.reports import pull_request
@@ -53,19 +53,7 @@ def report(folder: Path, state: State, here: Context, client: rest.Client, *, ca
     run = _record(files / baselines.RECORD)
     junit = testing.load_junit(folder) or testing.read_junit(files / "junit.xml", run)
     stored = _stored(state)
-    found = verdict.conclude(
-        run,
-        state.exit_code,
-        junit,
-        stored=stored,
-        fail_on=state.inputs.fail_on,
-        can_record=state.can_record,
-        command=command(here.pull_request.number if here.pull_request else None, directory(state, here)),
-        updates=state.inputs.update_baseline,
-    )
-    if state.problem is not None:
-        red = state.inputs.fail_on != "never"
-        found = dataclasses.replace(found, conclusion="error", red=red, why=state.problem)
+    found = _concluded(run, junit, stored, state, here)
     state.conclusion, state.red, state.why = found.conclusion, found.red, found.why
     if run is None and state.exit_code == 0:
         state.notes.append(NOTHING)
@@ -86,6 +74,26 @@ def report(folder: Path, state: State, here: Context, client: rest.Client, *, ca
     runner.set_output("comment-url", _tell(view, state.inputs, here, client) or "")
 
 
+def _concluded(
+    run: RunRecord | None, junit: testing.JUnit, stored: baseline.Baseline | None, state: State, here: Context
+) -> Verdict:
+    inside = directory(state, here)
+    number = here.pull_request.number if here.pull_request else None
+    found = verdict.conclude(
+        run,
+        state.exit_code,
+        junit,
+        stored=stored,
+        fail_on=state.inputs.fail_on,
+        can_record=state.can_record,
+        command=Command(number, inside, pull_request.root(inside, run)),
+        updates=state.inputs.update_baseline,
+    )
+    if state.problem is None:
+        return found
+    return dataclasses.replace(found, conclusion="error", red=state.inputs.fail_on != "never", why=state.problem)
+
+
 def _record(path: Path) -> RunRecord | None:
     try:
         return baseline.load_run(path) if path.is_file() else None
@@ -99,13 +107,6 @@ def _stored(state: State) -> baseline.Baseline | None:
         return comparing.load(state.compared)
     except BaselineError:
         return None
-
-
-def command(number: int | None, inside: str) -> str:
-    """How a maintainer records what a pull request needs: the beginning of the command."""
-    words = [f"gh pr checkout {number}"] if number is not None else []
-    words += [f"cd {shlex.quote(inside)}"] if verdict.is_below(inside) else []
-    return " && ".join([*words, "pytest"])
 
 
 def _outputs(found: Verdict, state: State, files: Path) -> None:
@@ -297,11 +298,10 @@ def trusted(read: dict[str, bytes], given: Inputs, here: Context, number: int, c
     if source is not None and source.sha is not None and not re.fullmatch(r"[0-9a-f]{7,64}", source.sha):
         source = dataclasses.replace(source, sha=None)
     changed = _changed(client, here, number)
-    begins = command(number, view.directory)
+    command = Command(number, view.directory, pull_request.root(view.directory, run))
     # What a maintainer is told to run is never the artifact's word.
     needs = [
-        verdict.recorded_by(dataclasses.replace(one, changed=verdict.what_changed(one.changed)), begins)
-        for one in view.needs_recording
+        command.of(dataclasses.replace(one, changed=verdict.what_changed(one.changed))) for one in view.needs_recording
     ]
     run_url = f"{here.server_url}/{here.repository}/actions/runs/{here.finished.id}"
     return dataclasses.replace(

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
 
 from pytest_llmops.baseline import Baseline
 from pytest_llmops.baseline.stored import trials_by_case
 from pytest_llmops.compare import Policy, failures
 from pytest_llmops.compare.cases import is_miss
 from pytest_llmops.github.inputs import FailOn
+from pytest_llmops.github.maintaining import Command
 from pytest_llmops.github.testing import JUnit, junit_id
 from pytest_llmops.records import Comparison, RunRecord, TestRecord
 from pytest_llmops.reports import pull_request
@@ -26,8 +24,6 @@ CRASHES = {
     5: "pytest collected no test",
 }
 LISTED = 20
-LONGEST_NAME = 300
-"""Characters of a test's name in a command; a longer one would be cut where it is shown, within its quotes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +56,13 @@ def conclude(
     stored: Baseline | None,
     fail_on: FailOn,
     can_record: bool,
-    command: str,
+    command: Command,
     updates: bool = False,
 ) -> Verdict:
     """Sum up a run; where it `updates` the baseline, what the comparison finds is shown and fails nothing.
 
     A case that failed in the baseline already (`stored`) is no regression. Where who opened the pull request could not
-    have had a miss recorded, missing recordings are no failure; `command` begins what a maintainer runs.
+    have had a miss recorded, missing recordings are no failure; `command` is what a maintainer runs.
     """
     failing = [] if run is None else _failing(run)
     missed = {case for case, trials in failing if all(_missed(trial) for trial in trials)}
@@ -126,7 +122,7 @@ def _gate(run: RunRecord | None, junit: JUnit, missed: set[str]) -> list[str]:
 
 
 def _needs_recording(
-    failing: Sequence[tuple[str, list[TestRecord]]], missed: set[str], junit: JUnit, command: str
+    failing: Sequence[tuple[str, list[TestRecord]]], missed: set[str], junit: JUnit, command: Command
 ) -> tuple[NeedsRecording, ...]:
     """One entry a test function: its cases miss for one and the same change."""
     found: dict[str, NeedsRecording] = {}
@@ -138,26 +134,8 @@ def _needs_recording(
             need = NeedsRecording(
                 test, changed=what_changed(said), prompt=first.prompt or next(iter(first.prompts), None)
             )
-            found[test] = recorded_by(need, command)
+            found[test] = command.of(need)
     return tuple(found.values())
-
-
-def recorded_by(need: NeedsRecording, command: str) -> NeedsRecording:
-    """With what a maintainer pastes into a shell; a test's name is a stranger's text there.
-
-    A quoted word can still be an option, a file of options (``@file``) or lie outside of the checkout; where it is no
-    test's plain name, the command does without it.
-    """
-    file = need.test.partition("::")[0]
-    plain = file.endswith(".py") and is_below(file) and need.test.isprintable() and len(need.test) <= LONGEST_NAME
-    name = f" {shlex.quote(need.test)}" if plain else ""
-    return replace(need, command=f"{command}{name} --llm-record=refresh", whole=not plain)
-
-
-def is_below(path: str) -> bool:
-    """Whether a stranger's path leads nowhere but below the folder, and is no option of a command."""
-    plain = path.isprintable() and not set(path) & {"\\", ":"} and re.match(r"[\w.]", path) is not None
-    return plain and ".." not in PurePosixPath(path).parts
 
 
 def what_changed(said: str) -> str:

