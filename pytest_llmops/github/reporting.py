@@ -23,6 +23,10 @@ from pytest_llmops.reports import pull_request
 from pytest_llmops.reports.pull_request import BaselineSource, View
 
 CANCELLED = "the run was cancelled, or ran out of time, before its tests were done"
+OTHER_KEY = (
+    "The run's environment has no provider's key by a name that the action knows (…_API_KEY and some others, "
+    "docs/action.md). With one by another name, pytest-args: --llm-record=refresh records what misses."
+)
 FILES = (handing.VIEW, baselines.RECORD)
 NOTHING = "No LLM evaluation ran: nothing was measured, nothing compared."
 
@@ -153,7 +157,7 @@ def _view(
         changed=state.changed,
         accepted=_accepted(state),
         needs_recording=found.needs_recording,
-        notes=tuple(_notes(found, state, junit)),
+        notes=tuple(_notes(found, state, here, junit)),
         answers=comparing.answers(state.compared) if compared else {},
         fixed=pull_request.fixed_cases(stored, run) if run is not None and stored is not None else (),
         failed_before=pull_request.failed_before(stored, run) if run is not None and stored is not None else (),
@@ -164,8 +168,10 @@ def _view(
     )
 
 
-def _notes(found: Verdict, state: State, junit: testing.JUnit) -> list[str]:
+def _notes(found: Verdict, state: State, here: Context, junit: testing.JUnit) -> list[str]:
     notes = list(state.notes)
+    if found.needs_recording and not here.foreign:
+        notes.append(OTHER_KEY)
     if found.conclusion == "error":
         notes.append(f"{found.why[:1].upper()}{found.why[1:]}. The job's log says more.")
     if junit.others:

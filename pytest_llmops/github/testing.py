@@ -27,9 +27,21 @@ NOT_FOR_TESTS = (
 """What pytest's environment goes without, beside our inputs. No wall: docs/action.md says what still holds."""
 
 
+KEYS_OF_CLOUDS = (
+    *("AZURE_OPENAI_AD_TOKEN", "GOOGLE_APPLICATION_CREDENTIALS", "HF_TOKEN", "REPLICATE_API_TOKEN"),
+    *("AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"),
+)
+"""What gives access to a model, beside the variables that end with ``_API_KEY`` and those that SDKs read."""
+
+
 def has_key(environ: Mapping[str, str]) -> bool:
-    """Whether a provider could be asked: a key that is not empty, as an absent secret is."""
-    return any(environ.get(name, "").strip() for name in KEY_VARIABLES)
+    """Whether a provider could be asked: a key that is not empty, as an absent secret is.
+
+    Gateways have keys under names of their own; one too many is told by the provider, one too few would leave what
+    misses unrecorded.
+    """
+    named = {*KEY_VARIABLES, *KEYS_OF_CLOUDS}
+    return any(value.strip() and (name in named or name.endswith("_API_KEY")) for name, value in environ.items())
 
 
 def arguments(

@@ -7,10 +7,13 @@ import re
 
 import pytest
 
+from pytest_llmops.cassettes.redaction import KEY_VARIABLES
+from pytest_llmops.github import testing
 from pytest_llmops.github.maintaining import Command
 from pytest_llmops.reports.pull_request import NeedsRecording
 from tests.action.conftest import SHA, Shop
 from tests.action.hub import READ_ONLY
+from tests.conftest import REPOSITORY
 
 FORK = "mallory/shop"
 
@@ -218,6 +221,30 @@ def test_dependabot_and_a_repository_without_keys_are_neutral_too(shop: Shop, ma
     assert (job.conclusion, job.outputs["conclusion"]) == ("success", "needs-recording"), job.log
     job = shop.pull_request(7, key=False, inputs={"mode": "replay"})
     assert job.conclusion == "failure", "who chose replay records on their own machine, and can"
+
+
+def test_a_key_of_a_gateway_counts_and_where_none_is_known_the_comment_names_the_way_out(
+    shop: Shop, main: Shop
+) -> None:
+    shop.file("prompt.txt", "Tell me: ")
+    other = {"LITELLM_MASTER": "x"}
+    unknown = shop.pull_request(8, "b", key=False, env=other)
+    assert unknown.outputs["conclusion"] == "needs-recording", unknown.log
+    assert "pytest-args: --llm-record=refresh" in shop.hub.comments[8][0]["body"]
+    told = shop.pull_request(8, "b", key=False, env=other, inputs={"pytest-args": "--llm-record=refresh"})
+    assert told.outputs["conclusion"] == "success", told.log
+    shop.forget_recordings()
+    known = shop.pull_request(key=False, env={"LITELLM_API_KEY": "x"})
+    assert (known.outputs["conclusion"], len(shop.provider.requests)) == ("success", 24), known.log
+
+
+def test_what_counts_as_a_key() -> None:
+    assert not testing.has_key({"OPENAI_API_KEY": " ", "API_KEY_FILE": "x", "GITHUB_TOKEN": "x"})
+    for name in ("ANY_API_KEY", "AWS_SECRET_ACCESS_KEY", *testing.KEYS_OF_CLOUDS):
+        assert testing.has_key({name: "x"}), name
+    told = (REPOSITORY / "docs/action.md").read_text(encoding="utf-8")
+    others = {name for name in KEY_VARIABLES if not name.endswith("_API_KEY")}
+    assert all(f"`{name}`" in told for name in others | set(testing.KEYS_OF_CLOUDS))
 
 
 def test_a_project_whose_node_ids_begin_above_it(shop: Shop) -> None:
