@@ -60,6 +60,12 @@ class State:
         """The baseline that this run is compared with."""
         return self.before or self.baseline
 
+    @property
+    def stored_in(self) -> str | None:
+        """What advice names in place of a baseline that lies in a temporary folder; None where it does not."""
+        ours = self.compared is not None and self.compared != self.root / self.inputs.baseline_path
+        return self.inputs.baseline_path if ours else None
+
 
 _STATE = TypeAdapter(State)
 _VIEW = TypeAdapter(View)

@@ -1,4 +1,4 @@
-"""The command that a maintainer pastes into a shell to record what a pull request needs."""
+"""The commands that people paste into a shell: to record what a pull request needs, to store a baseline."""
 
 from __future__ import annotations
 
@@ -40,6 +40,11 @@ class Command:
         pytest = f"pytest {shlex.quote(name)}" if name is not None else "pytest"
         command = " && ".join([*words, f"{pytest} --llm-record=refresh"])
         return replace(need, command=command, whole=name is None)
+
+    def storing(self, baseline_path: str) -> str:
+        """Makes a run the baseline."""
+        words = [f"cd {shlex.quote(self.directory)}"] if _is_below(self.directory) else []
+        return " && ".join([*words, f"pytest --llm-baseline={shlex.quote(baseline_path)} --llm-update-baseline"])
 
     def _argument(self, test: str) -> str | None:
         """A node id as seen from the working directory; None where it is none."""

@@ -163,6 +163,7 @@ def _view(
         failed_before=pull_request.failed_before(stored, run) if run is not None and stored is not None else (),
         cost_before=before,
         cost_now=now,
+        storing=Command(directory=directory(state, here)).storing(state.inputs.baseline_path),
         updated=state.inputs.update_baseline,
         fail_on_inconclusive=any(row.metric in junit.gate and row.verdict == "inconclusive" for row in rows),
     )
@@ -314,6 +315,7 @@ def trusted(read: dict[str, bytes], given: Inputs, here: Context, number: int, c
         view,
         run=run,
         needs_recording=tuple(needs),
+        storing=command.storing(given.baseline_path),
         foreign=here.finished.head_repository != here.repository,
         baseline=source,
         title=title(given),

@@ -46,7 +46,7 @@ def merge(
     """
     parts = _fetch(client, context, state, report.parent / "shards")
     run = compare.merge(parts.records, settings=project.metrics)
-    failures = comparing.compare_with(run, state.baseline, state.accept, project)
+    failures = comparing.compare_with(run, state, project)
     gate = [] if state.inputs.update_baseline else [failure.name for failure in failures]
     baseline.save_run(report / RECORD, run)
     comparing.write_html(report / "report.html", run, state.baseline, project)

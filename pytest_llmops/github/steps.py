@@ -221,7 +221,7 @@ def test(environ: Mapping[str, str]) -> None:
     _say("pytest " + " ".join(args))
     # What a model answers ends up in pytest's output; `::error::` and its like must stay text there.
     with runner.stop_commands():
-        state.exit_code = testing.run(args, state.root)
+        state.exit_code = testing.run(args, state.root, state.stored_in)
         runner.echo("")  # output may end within a line, and the end of the stop would be part of it
     if former is not None:
         _take_over(former, state, report)
@@ -242,7 +242,7 @@ def _take_over(former: RunRecord, state: State, report: Path) -> None:
         return
     now = baseline.load_run(file)
     if comparing.with_former_reruns(now, former):
-        comparing.compare_with(now, state.compared, state.accept, project)
+        comparing.compare_with(now, state, project)
         baseline.save_run(file, now)
         comparing.write_html(report / "report.html", now, state.compared, project)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from pytest_llmops.cassettes.redaction import KEY_VARIABLES
+from pytest_llmops.configuration import STORED_IN_VARIABLE
 from pytest_llmops.github.context import Context
 from pytest_llmops.github.inputs import PREFIX, Inputs
 from pytest_llmops.records import RunRecord
@@ -80,11 +81,13 @@ def arguments(
     return [*inputs.paths, *ours, *inputs.pytest_args, *files, f"--junitxml={report / 'junit.xml'}"]
 
 
-def run(args: list[str], root: Path) -> int:
-    """Run pytest; its exit status."""
+def run(args: list[str], root: Path, stored_in: str | None) -> int:
+    """Run pytest; its exit status. Advice names `stored_in` in place of a baseline that is a temporary file."""
     environ = {
         name: value for name, value in os.environ.items() if not name.startswith(PREFIX) and name not in NOT_FOR_TESTS
     }
+    if stored_in is not None:
+        environ[STORED_IN_VARIABLE] = stored_in
     sys.stdout.flush()
     return subprocess.run([sys.executable, "-m", "pytest", *args], cwd=root, env=environ, check=False).returncode
 

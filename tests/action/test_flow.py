@@ -151,6 +151,22 @@ def test_what_the_pull_request_itself_accepts_counts(shop: Shop, main: Shop) -> 
         assert words in comment["body"]
 
 
+def test_advice_names_the_projects_own_files(shop: Shop, main: Shop) -> None:
+    shop.file("app.py", (shop.folder / "app.py").read_text().replace('["content"]', '["content"][:3]'))
+    where = {"baseline-path": "evals/base line.json"}
+    job = shop.pull_request(inputs=where)
+    assert job.outputs["baseline-sha"], job.log
+    stores = "pytest --llm-baseline='evals/base line.json' --llm-update-baseline"
+    assert [one.message for one in job.annotations() if "Meant?" in one.message]
+    for said in (job.step("Test").log, *(one.message for one in job.annotations())):
+        assert all(line.endswith(stores.replace("'", "")) for line in said.splitlines() if "Meant?" in line)
+    body = shop.hub.comments[7][0]["body"]
+    assert "Accept it in <code>llm-accept.toml</code>" in body
+    assert f"<code>{stores}</code>" in body
+    shop.comment_job(shop.runs, inputs=where)
+    assert shop.hub.comments[7][0]["body"] == body
+
+
 def test_an_edited_committed_baseline_counts_before_mains_run(shop: Shop, main: Shop) -> None:
     shop.file("prompt.txt", "In short: ")
     shop.record()

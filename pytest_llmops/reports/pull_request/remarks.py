@@ -66,6 +66,17 @@ def notes(view: View) -> list[Section]:
     return [Section(opening, rows, len(rows), weight=1, most=NOTES)] if rows else []
 
 
+def ways_out(view: View, found: Findings) -> list[Section]:
+    """What to do about a regression that is meant."""
+    if view.updated or not (found.metrics or found.broken or found.missing):
+        return []
+    words = (
+        f"\nIs it meant? Accept it in {code(DEFAULT_NAME)}, with a reason and an end, "
+        f"or store a run as the baseline and commit the file: {code(view.storing)}\n"
+    )
+    return [Section(words)]
+
+
 def changed(view: View) -> list[Section]:
     """A warning where this pull request changes what it is measured with; and how its prompts changed."""
     kinds = measured_with(view)

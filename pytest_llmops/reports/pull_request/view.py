@@ -76,6 +76,7 @@ class View:
         needs_recording: what only a maintainer can record.
         cancelled: the run was broken off from outside; no comment tells of it.
         foreign: a fork's own code measured this and chose its words.
+        storing: the command that makes a run the baseline.
         notes: remarks for the reader, a sentence each.
         answers: the baseline's answers by case, one a trial.
         fixed: cases that failed in the baseline and pass now; `failed_before` all that failed there.
@@ -101,6 +102,7 @@ class View:
     needs_recording: tuple[NeedsRecording, ...] = ()
     cancelled: bool = False
     foreign: bool = False
+    storing: str = "pytest --llm-baseline=baseline.json --llm-update-baseline"
     notes: tuple[str, ...] = ()
     answers: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
     fixed: tuple[str, ...] = ()
