@@ -17,6 +17,8 @@ from pytest_llmops.settings import JudgeModel, ProjectSettings, load_project
 
 RERUN_VARIABLE = "PYTEST_LLMOPS_RERUN"
 """Set by rerunning.py for its child: JSON of the record mode, trials, the budget, and where the record goes."""
+STORED_IN_VARIABLE = "PYTEST_LLMOPS_STORED_IN"
+"""Set by the GitHub Action: the project's own baseline file, where the one compared with is made of an artifact."""
 MOST_TRIALS = 5
 """Of ``--llm-trials=auto``, and of a suspect's reruns."""
 _KEY = pytest.StashKey["Configuration"]()
@@ -33,6 +35,7 @@ class Configuration:
         concurrency: evaluations that may overlap in one process.
         timeout: seconds for the body of an evaluation; None: no limit.
         budget: USD for the run's live calls; None: no limit.
+        stored_in: what advice names in place of `baseline`, where that is nobody's to update.
         apart_from: of a child that runs other code: the folder of the code it must not run.
     """
 
@@ -68,6 +71,7 @@ class Configuration:
     record_hosts: tuple[str, ...]
     allowed_hosts: tuple[str, ...]
     ci: bool
+    stored_in: str | None = None
     apart_from: Path | None = None
 
 
@@ -183,6 +187,7 @@ def _resolved(config: pytest.Config) -> Configuration:
         record_hosts=tuple(given["record_hosts"] or ()),
         allowed_hosts=tuple(given["allowed_hosts"] or ()),
         ci=ci,
+        stored_in=os.environ.get(STORED_IN_VARIABLE) or None,
     )
 
 

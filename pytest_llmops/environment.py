@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 import sys
@@ -21,11 +22,11 @@ def describe(config: pytest.Config) -> Environment:
     Outside of a checkout, and without git, commit and ``dirty`` are None.
     """
     if _KNOWN not in config.stash:
-        config.stash[_KNOWN] = _found(config.rootpath)
+        config.stash[_KNOWN] = _found(config.rootpath, config.invocation_params.dir)
     return config.stash[_KNOWN]
 
 
-def _found(root: Path) -> Environment:
+def _found(root: Path, started_in: Path) -> Environment:
     status = _git(root, "status", "--porcelain", "--untracked-files=no")
     return Environment(
         python=platform.python_version(),
@@ -34,7 +35,15 @@ def _found(root: Path) -> Environment:
         platform=sys.platform,
         commit=_git(root, "rev-parse", "HEAD"),
         dirty=None if status is None else bool(status),
+        rootdir=_seen_from(started_in, root),
     )
+
+
+def _seen_from(folder: Path, root: Path) -> str | None:
+    try:
+        return os.path.relpath(root, folder).replace(os.sep, "/")
+    except ValueError:  # another drive of Windows
+        return None
 
 
 def _git(root: Path, *arguments: str) -> str | None:

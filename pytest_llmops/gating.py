@@ -86,7 +86,7 @@ class Gate:
         self._check_gates(run)
         if self.stored is not None:
             comparison = run.comparison = self._comparison(self.stored, run, policy)
-            comparison.baseline = self._name
+            comparison.baseline, comparison.stored_in = self._name, settings.stored_in
             writer = self._config.get_terminal_writer()
             for line in terminal.render(comparison, run, width=writer.fullwidth, color=writer.hasmarkup, policy=policy):
                 self._say(line)

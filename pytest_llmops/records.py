@@ -309,6 +309,8 @@ class Comparison(Record):
     """A run against its baseline."""
 
     baseline: str | None = None
+    stored_in: str | None = None
+    """The file that an update is stored in, where it is not the one compared with (made of a CI's artifact)."""
     metrics: list[MetricComparison] = Field(default_factory=list)
     broken_cases: list[BrokenCase] = Field(default_factory=list)
     suspect_cases: list[str] = Field(default_factory=list)
@@ -377,6 +379,8 @@ class Environment(Record):
     commit: str | None = None
     dirty: bool | None = None
     ci: bool = False
+    rootdir: str | None = None
+    """Pytest's rootdir, in which node ids begin, as seen from the folder that pytest was started in."""
 
 
 class Fingerprint(Record):

@@ -111,7 +111,7 @@ def _numbers(row: MetricComparison) -> str:
 
 
 def _way_out(comparison: Comparison, *, case: bool) -> str:
-    baseline = comparison.baseline or "FILE"
+    baseline = comparison.stored_in or comparison.baseline or "FILE"
     what = "case" if case else "metric"
     return (
         f"Meant? Accept the {what} in llm-accept.toml, or store this run: "

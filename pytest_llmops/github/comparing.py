@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from pytest_llmops import acceptance, baseline, compare
@@ -10,6 +11,7 @@ from pytest_llmops.baseline.answers import Answers
 from pytest_llmops.checks import calibration
 from pytest_llmops.compare.failures import Failure
 from pytest_llmops.errors import LlmopsError
+from pytest_llmops.github.handing import State
 from pytest_llmops.records import RunRecord
 from pytest_llmops.reports import html
 from pytest_llmops.settings import ProjectSettings
@@ -20,18 +22,19 @@ def policy_of(project: ProjectSettings) -> compare.Policy:
     return compare.Policy(min_cases=project.min_cases, metrics=project.metrics, **calibration.required(project.judge))
 
 
-def compare_with(run: RunRecord, file: Path | None, accept: Path | None, project: ProjectSettings) -> list[Failure]:
-    """Compare a run with a baseline file, and keep the comparison in it.
+def compare_with(run: RunRecord, state: State, project: ProjectSettings) -> list[Failure]:
+    """Compare a run with its baseline, and keep the comparison in it.
 
     Returns:
         What of it fails the run.
     """
+    file, accept = state.compared, state.accept
     if file is None or not file.is_file():
         return []
     policy = policy_of(project)
     accepted = acceptance.load(accept) if accept is not None else ()
     run.comparison = compare.compare(baseline.load(file), run, policy, accept=accepted)
-    run.comparison.baseline = str(file)
+    run.comparison.baseline, run.comparison.stored_in = str(file), state.stored_in
     return compare.failures(run.comparison, policy)
 
 
@@ -47,6 +50,15 @@ def update(file: Path, run: RunRecord, project: ProjectSettings) -> None:
     baseline.save(file, baseline.update(load(file), run, settings=project.metrics))
     beside = baseline.answers.path_beside(file)
     baseline.answers.save(beside, baseline.answers.update(answers(file), run))
+
+
+def copied(file: Path, folder: Path) -> Path:
+    """A copy of a baseline and its answers, as far as there are any."""
+    folder.mkdir()
+    for path in (file, baseline.answers.path_beside(file)):
+        if path.is_file():
+            shutil.copy(path, folder)
+    return folder / file.name
 
 
 def load(file: Path | None) -> Baseline | None:

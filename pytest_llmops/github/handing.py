@@ -29,10 +29,10 @@ class State:
         root: the working directory; `recordings_root` the folder whose cassettes are kept, another one for `live`.
         checked_out: hashes of the cassettes there, as checked out.
         can_record: whether who opened the pull request could have had a miss recorded.
-        answers: the baseline's answers are beside its file.
+        baseline: its answers are beside its file; `before` as it was before this run updates it.
         accept: the file of accepted changes.
         changed: paths of the repository that this pull request changes.
-        exit_code: pytest's; `problem` why there is none to speak of.
+        exit_code: pytest's; None where it did not come to its end. `problem` is what else makes the run an error.
         red: why the gate fails; None where it does not.
     """
 
@@ -45,14 +45,26 @@ class State:
     checked_out: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     baseline: Path | None = None
+    before: Path | None = None
     source: BaselineSource | None = None
     accept: Path | None = None
     changed: tuple[str, ...] = ()
-    exit_code: int = 3
+    exit_code: int | None = None
     problem: str | None = None
     conclusion: str = "error"
     red: bool = True
     why: str = "the steps before the gate did not come to their end"
+
+    @property
+    def compared(self) -> Path | None:
+        """The baseline that this run is compared with."""
+        return self.before or self.baseline
+
+    @property
+    def stored_in(self) -> str | None:
+        """What advice names in place of a baseline that lies in a temporary folder; None where it does not."""
+        ours = self.compared is not None and self.compared != self.root / self.inputs.baseline_path
+        return self.inputs.baseline_path if ours else None
 
 
 _STATE = TypeAdapter(State)

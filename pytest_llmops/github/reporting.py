@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-import shlex
 import tempfile
 from pathlib import Path
 
@@ -14,18 +13,22 @@ import github_action_utils as runner
 from pytest_llmops import acceptance, baseline
 from pytest_llmops.errors import BaselineError, GitHubError, SettingsError
 from pytest_llmops.github import artifacts, baselines, comparing, handing, rest, talking, testing, verdict
-from pytest_llmops.github.context import Context
+from pytest_llmops.github.context import Context, PullRequest
 from pytest_llmops.github.handing import State
 from pytest_llmops.github.inputs import Inputs
+from pytest_llmops.github.maintaining import Command
 from pytest_llmops.github.verdict import Verdict
 from pytest_llmops.records import RunRecord
 from pytest_llmops.reports import pull_request
 from pytest_llmops.reports.pull_request import BaselineSource, View
-from pytest_llmops.settings import ProjectSettings
 
+CANCELLED = "the run was cancelled, or ran out of time, before its tests were done"
+OTHER_KEY = (
+    "The run's environment has no provider's key by a name that the action knows (…_API_KEY and some others, "
+    "docs/action.md). With one by another name, pytest-args: --llm-record=refresh records what misses."
+)
 FILES = (handing.VIEW, baselines.RECORD)
 NOTHING = "No LLM evaluation ran: nothing was measured, nothing compared."
-FOREIGN = "Measured by a run of the fork's own code: its numbers are as trustworthy as that."
 
 
 def directory(state: State, here: Context) -> str:
@@ -33,38 +36,30 @@ def directory(state: State, here: Context) -> str:
     return os.path.relpath(state.root, here.workspace.resolve()).replace(os.sep, "/").removeprefix(".").lstrip("/")
 
 
-def source(found: baselines.Chosen, state: State) -> BaselineSource | None:
+def source(found: baselines.Chosen, stored: baseline.Baseline | None, state: State) -> BaselineSource | None:
     """Where the baseline came from, for people."""
     if found.file is None:
         return None
     if found.sha is not None:
         return BaselineSource(ref=found.ref, sha=found.sha, created=found.created)
-    try:
-        created = baseline.load(found.file).created
-    except BaselineError:  # pytest refuses it with the message that helps
-        created = None
-    return BaselineSource(created=created, path=state.inputs.baseline_path)
+    return BaselineSource(created=stored.created if stored else None, path=state.inputs.baseline_path)
 
 
-def report(folder: Path, state: State, here: Context, client: rest.Client, project: ProjectSettings) -> None:
-    """Write everything that tells of the run, but the upload and the gate's verdict."""
+def report(folder: Path, state: State, here: Context, client: rest.Client, *, cancelled: bool = False) -> None:
+    """Write everything that tells of the run, but the upload and the gate's verdict.
+
+    One whose job was `cancelled` in the midst of it says nothing of the code: no comment tells of it.
+    """
+    cancelled = cancelled and state.exit_code in (None, 2)
+    if cancelled:
+        state.problem = CANCELLED
     files = folder / "report"
     run = _record(files / baselines.RECORD)
     junit = testing.load_junit(folder) or testing.read_junit(files / "junit.xml", run)
     stored = _stored(state)
-    found = verdict.conclude(
-        run,
-        state.exit_code,
-        junit,
-        stored=stored,
-        fail_on=state.inputs.fail_on,
-        can_record=state.can_record,
-        command=command(here.pull_request.number if here.pull_request else None, directory(state, here)),
-    )
-    if state.problem is not None:
-        found = dataclasses.replace(found, why=state.problem)
+    found = _concluded(run, junit, stored, state, here)
     state.conclusion, state.red, state.why = found.conclusion, found.red, found.why
-    if run is None and not state.exit_code:
+    if run is None and state.exit_code == 0:
         state.notes.append(NOTHING)
         runner.warning(NOTHING, title="LLM tests")
     _outputs(found, state, files)
@@ -73,7 +68,7 @@ def report(folder: Path, state: State, here: Context, client: rest.Client, proje
             index, count = state.inputs.shard
             state.red, state.why = False, f"shard {index} of {count}; the job with `shard: merge` decides"
         return
-    view = _view(run, found, state, here, stored, junit)
+    view = dataclasses.replace(_view(run, found, state, here, stored, junit), cancelled=cancelled)
     handing.save_view(files / handing.VIEW, view)
     runner.append_job_summary(pull_request.summary(view, limit_bytes=2**20 - 1))  # it adds a line's end
     if state.inputs.annotate:
@@ -81,6 +76,26 @@ def report(folder: Path, state: State, here: Context, client: rest.Client, proje
             say = {"error": runner.error, "warning": runner.warning}.get(one.level, runner.notice)
             say(one.message, title=one.title, file=one.file, line=one.line)
     runner.set_output("comment-url", _tell(view, state.inputs, here, client) or "")
+
+
+def _concluded(
+    run: RunRecord | None, junit: testing.JUnit, stored: baseline.Baseline | None, state: State, here: Context
+) -> Verdict:
+    inside = directory(state, here)
+    number = here.pull_request.number if here.pull_request else None
+    found = verdict.conclude(
+        run,
+        state.exit_code,
+        junit,
+        stored=stored,
+        fail_on=state.inputs.fail_on,
+        can_record=state.can_record,
+        command=Command(number, inside, pull_request.root(inside, run)),
+        updates=state.inputs.update_baseline,
+    )
+    if state.problem is None:
+        return found
+    return dataclasses.replace(found, conclusion="error", red=state.inputs.fail_on != "never", why=state.problem)
 
 
 def _record(path: Path) -> RunRecord | None:
@@ -93,23 +108,16 @@ def _record(path: Path) -> RunRecord | None:
 
 def _stored(state: State) -> baseline.Baseline | None:
     try:
-        return comparing.load(state.baseline)
+        return comparing.load(state.compared)
     except BaselineError:
         return None
-
-
-def command(number: int | None, inside: str) -> str:
-    """How a maintainer records what a pull request needs: the beginning of the command."""
-    words = [f"gh pr checkout {number}"] if number is not None else []
-    words += [f"cd {shlex.quote(inside)}"] if inside else []
-    return " && ".join([*words, "pytest"])
 
 
 def _outputs(found: Verdict, state: State, files: Path) -> None:
     record = files / baselines.RECORD
     for name, value in {
         "conclusion": found.conclusion,
-        "exit-code": state.exit_code,
+        "exit-code": "" if state.exit_code is None else state.exit_code,
         "regressed": found.regressed,
         "total": found.total,
         "passed": found.passed,
@@ -149,18 +157,22 @@ def _view(
         changed=state.changed,
         accepted=_accepted(state),
         needs_recording=found.needs_recording,
-        notes=tuple(_notes(found, state, junit)),
-        answers=comparing.answers(state.baseline) if compared else {},
+        notes=tuple(_notes(found, state, here, junit)),
+        answers=comparing.answers(state.compared) if compared else {},
         fixed=pull_request.fixed_cases(stored, run) if run is not None and stored is not None else (),
         failed_before=pull_request.failed_before(stored, run) if run is not None and stored is not None else (),
         cost_before=before,
         cost_now=now,
+        storing=Command(directory=directory(state, here)).storing(state.inputs.baseline_path),
+        updated=state.inputs.update_baseline,
         fail_on_inconclusive=any(row.metric in junit.gate and row.verdict == "inconclusive" for row in rows),
     )
 
 
-def _notes(found: Verdict, state: State, junit: testing.JUnit) -> list[str]:
+def _notes(found: Verdict, state: State, here: Context, junit: testing.JUnit) -> list[str]:
     notes = list(state.notes)
+    if found.needs_recording and not here.foreign:
+        notes.append(OTHER_KEY)
     if found.conclusion == "error":
         notes.append(f"{found.why[:1].upper()}{found.why[1:]}. The job's log says more.")
     if junit.others:
@@ -179,7 +191,7 @@ def _accepted(state: State) -> tuple[acceptance.Accepted, ...]:
         return ()
     try:
         entries = acceptance.load(state.accept)
-    except BaselineError:  # pytest refuses it with the message that helps
+    except BaselineError:  # told as the run's problem
         return ()
     return tuple(dataclasses.replace(entry, where=acceptance.DEFAULT_NAME) for entry in entries)
 
@@ -189,6 +201,8 @@ def _accepted(state: State) -> tuple[acceptance.Accepted, ...]:
 
 def _tell(view: View, given: Inputs, here: Context, client: rest.Client) -> str | None:
     """Comment on the pull request, or keep the schedule's issue; the address of what was written."""
+    if view.cancelled:
+        return None
     try:
         if here.event == "schedule":
             bad = view.conclusion not in ("success", "needs-recording")
@@ -197,6 +211,11 @@ def _tell(view: View, given: Inputs, here: Context, client: rest.Client) -> str 
             return talking.put_issue(client, here, name, pull_request.comment(view), marker, bad=bad)
         if here.pull_request is None or given.comment == "never":
             return None
+        head = _head(client, here, here.pull_request)
+        if head != here.pull_request.head_sha:
+            left = f"The pull request is at {head[:10]} by now: its comment is left to that commit's run."
+            runner.notice(left, title=view.title)
+            return None
         return _comment(view, given, here, client, here.pull_request.number)
     except GitHubError as error:
         if here.foreign and error.status in (401, 403, 404):
@@ -204,6 +223,17 @@ def _tell(view: View, given: Inputs, here: Context, client: rest.Client) -> str 
         else:
             runner.warning(f"Nothing could be written to GitHub: {error}", title="pytest-llmops")
         return None
+
+
+def _head(client: rest.Client, here: Context, pull: PullRequest) -> str:
+    """The newest commit of a pull request; the run's own where GitHub does not say.
+
+    Runs need not end in the order of their commits: an older one must not replace what a newer one said.
+    """
+    try:
+        return str(client.get(f"/repos/{here.repository}/pulls/{pull.number}")["head"]["sha"])
+    except (GitHubError, KeyError, TypeError):
+        return pull.head_sha
 
 
 def _comment(view: View, given: Inputs, here: Context, client: rest.Client, number: int) -> str | None:
@@ -252,6 +282,9 @@ def comment_on_finished(given: Inputs, here: Context, client: rest.Client) -> No
             runner.notice(f"The run left no artifact {given.report_name} to comment on.", title="pytest-llmops")
             return
         view = trusted(read, given, here, number, client)
+        if view.cancelled:
+            runner.notice("The run was cancelled; there is nothing to comment on.", title="pytest-llmops")
+            return
         runner.set_output("comment-url", _comment(view, given, here, client, number) or "")
         runner.set_output("conclusion", view.conclusion)
     except GitHubError as error:
@@ -272,19 +305,18 @@ def trusted(read: dict[str, bytes], given: Inputs, here: Context, number: int, c
     if source is not None and source.sha is not None and not re.fullmatch(r"[0-9a-f]{7,64}", source.sha):
         source = dataclasses.replace(source, sha=None)
     changed = _changed(client, here, number)
-    begins = command(number, view.directory)
+    command = Command(number, view.directory, pull_request.root(view.directory, run))
     # What a maintainer is told to run is never the artifact's word.
     needs = [
-        dataclasses.replace(one, command=verdict.recording(begins, one.test), changed=verdict.what_changed(one.changed))
-        for one in view.needs_recording
+        command.of(dataclasses.replace(one, changed=verdict.what_changed(one.changed))) for one in view.needs_recording
     ]
-    foreign = here.finished.head_repository != here.repository
     run_url = f"{here.server_url}/{here.repository}/actions/runs/{here.finished.id}"
     return dataclasses.replace(
         view,
         run=run,
         needs_recording=tuple(needs),
-        notes=(*view.notes, FOREIGN) if foreign else view.notes,
+        storing=command.storing(given.baseline_path),
+        foreign=here.finished.head_repository != here.repository,
         baseline=source,
         title=title(given),
         comment_id=given.comment_id,

@@ -18,6 +18,8 @@ from pytest_llmops.settings import ProjectSettings
 STATUS = "shard.json"
 JUNIT = "junit.xml"
 RECORD = "run.json"
+INTERRUPTED = 2
+"""Pytest's exit status of a run that was broken off."""
 
 
 @dataclass(slots=True)
@@ -44,7 +46,8 @@ def merge(
     """
     parts = _fetch(client, context, state, report.parent / "shards")
     run = compare.merge(parts.records, settings=project.metrics)
-    gate = [failure.name for failure in comparing.compare_with(run, state.baseline, state.accept, project)]
+    failures = comparing.compare_with(run, state, project)
+    gate = [] if state.inputs.update_baseline else [failure.name for failure in failures]
     baseline.save_run(report / RECORD, run)
     comparing.write_html(report / "report.html", run, state.baseline, project)
     if state.inputs.update_baseline and state.baseline is not None:
@@ -81,6 +84,7 @@ def _fetch(client: rest.Client, context: Context, state: State, folder: Path) ->
     return parts
 
 
-def write_status(report: Path, exit_code: int) -> None:
+def write_status(report: Path, exit_code: int | None) -> None:
     """What the last job must know of a part, beside its record."""
-    (report / STATUS).write_text(json.dumps({"exit_code": exit_code}), encoding="utf-8")
+    ended = INTERRUPTED if exit_code is None else exit_code
+    (report / STATUS).write_text(json.dumps({"exit_code": ended}), encoding="utf-8")

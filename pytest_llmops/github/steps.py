@@ -10,7 +10,7 @@ from pathlib import Path
 
 import github_action_utils as runner
 
-from pytest_llmops import baseline
+from pytest_llmops import acceptance, baseline
 from pytest_llmops.errors import GitHubError, LlmopsError, SettingsError, did_you_mean
 from pytest_llmops.github import (
     artifacts,
@@ -36,6 +36,7 @@ from pytest_llmops.settings import ProjectSettings, load_project
 
 FOLDER = "LLMOPS_FOLDER"
 FORMER = "former.json"
+JOB_STATUS = "LLMOPS_JOB_STATUS"
 
 
 def run(step: str, environ: Mapping[str, str] = os.environ) -> int:
@@ -180,8 +181,14 @@ def choose_baseline(environ: Mapping[str, str]) -> None:
         project=_project(state.root),
     )
     state.baseline, state.accept = found.file, baselines.accept_file(state.inputs, state.root)
+    if state.inputs.update_baseline and found.file is not None:
+        state.before = comparing.copied(found.file, folder / "before")
     state.notes += found.notes
-    state.source = reporting.source(found, state)
+    # Read here, not by pytest alone: what is wrong with them is then the run's problem, in the comment, too.
+    stored = comparing.load(found.file)
+    if stored is not None and state.accept is not None:
+        acceptance.load(state.accept)
+    state.source = reporting.source(found, stored, state)
     handing.save(folder, state)
     words = f"{found.ref}@{found.sha[:10]}" if found.ref and found.sha else found.file
     _say(f"baseline: {words or 'none'}")
@@ -214,7 +221,7 @@ def test(environ: Mapping[str, str]) -> None:
     _say("pytest " + " ".join(args))
     # What a model answers ends up in pytest's output; `::error::` and its like must stay text there.
     with runner.stop_commands():
-        state.exit_code = testing.run(args, state.root)
+        state.exit_code = testing.run(args, state.root, state.stored_in)
         runner.echo("")  # output may end within a line, and the end of the stop would be part of it
     if former is not None:
         _take_over(former, state, report)
@@ -235,9 +242,9 @@ def _take_over(former: RunRecord, state: State, report: Path) -> None:
         return
     now = baseline.load_run(file)
     if comparing.with_former_reruns(now, former):
-        comparing.compare_with(now, state.baseline, state.accept, project)
+        comparing.compare_with(now, state, project)
         baseline.save_run(file, now)
-        comparing.write_html(report / "report.html", now, state.baseline, project)
+        comparing.write_html(report / "report.html", now, state.compared, project)
 
 
 def merge(environ: Mapping[str, str]) -> None:
@@ -265,19 +272,35 @@ def report(environ: Mapping[str, str]) -> None:
         if pack:
             shutil.copy(folder / "recordings" / recordings.MEMBER, files)
     given = state.inputs
-    if given.junit_path and (files / "junit.xml").is_file():
-        target = state.root / given.junit_path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(files / "junit.xml", target)
+    _copy_junit(files / "junit.xml", state)
     runner.set_output("artifact", artifact_name(given))
     runner.set_output("recordings", artifact_name(given, _recordings_name(given)) if pack else "")
-    reporting.report(folder, state, here, _client(here, environ), _project(state.root))
+    cancelled = environ.get(JOB_STATUS) == "cancelled"
+    reporting.report(folder, state, here, _client(here, environ), cancelled=cancelled)
     handing.save(folder, state)
+
+
+def _copy_junit(file: Path, state: State) -> None:
+    path = state.inputs.junit_path
+    if path is None or not file.is_file():
+        return
+    target = state.root / path
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, target)
+    except OSError as error:  # the rest is told all the same
+        problem = f"input junit-path: {path} could not be written: {error.strerror}"
+        runner.error(problem, title="pytest-llmops")
+        state.problem = state.problem or problem
 
 
 def commit(environ: Mapping[str, str]) -> None:
     """Commit new recordings to the pull request's branch (``commit-cassettes``)."""
     folder, state, here = _opened(environ)
+    if isinstance(state.inputs.shard, tuple):
+        # Several parts would race for the branch, and none of them knows the verdict that a status would tell.
+        _say("commit-cassettes: left to the job with `shard: merge`, which has the recordings of all parts")
+        return
     file, pull = folder / "recordings" / recordings.MEMBER, here.pull_request
     if pull is None or here.foreign or not file.is_file() or state.cassette_dir is not None:
         runner.echo("nothing to commit")

@@ -12,17 +12,37 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from pytest_llmops.cassettes.redaction import KEY_VARIABLES
+from pytest_llmops.configuration import STORED_IN_VARIABLE
 from pytest_llmops.github.context import Context
 from pytest_llmops.github.inputs import PREFIX, Inputs
 from pytest_llmops.records import RunRecord
 
 GATE = "llm-baseline"
-NOT_FOR_TESTS = ("GITHUB_TOKEN", "GH_TOKEN", "ACTIONS_RUNTIME_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN")
+NOT_FOR_TESTS = (
+    # Tokens: a test has no use for them, and what a model answers may end up anywhere.
+    *("GITHUB_TOKEN", "GH_TOKEN", "ACTIONS_RUNTIME_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"),
+    # Files by which a step sets the environment, the path and the outputs of those after it, which have the token:
+    # BASH_ENV=… in the first would run there. The summary's file is left: what is in it is only read.
+    *("GITHUB_ENV", "GITHUB_PATH", "GITHUB_OUTPUT", "GITHUB_STATE"),
+)
+"""What pytest's environment goes without, beside our inputs. No wall: docs/action.md says what still holds."""
+
+
+KEYS_OF_CLOUDS = (
+    *("AZURE_OPENAI_AD_TOKEN", "GOOGLE_APPLICATION_CREDENTIALS", "HF_TOKEN", "REPLICATE_API_TOKEN"),
+    *("AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"),
+)
+"""What gives access to a model, beside the variables that end with ``_API_KEY`` and those that SDKs read."""
 
 
 def has_key(environ: Mapping[str, str]) -> bool:
-    """Whether a provider could be asked: a key that is not empty, as an absent secret is."""
-    return any(environ.get(name, "").strip() for name in KEY_VARIABLES)
+    """Whether a provider could be asked: a key that is not empty, as an absent secret is.
+
+    Gateways have keys under names of their own; one too many is told by the provider, one too few would leave what
+    misses unrecorded.
+    """
+    named = {*KEY_VARIABLES, *KEYS_OF_CLOUDS}
+    return any(value.strip() and (name in named or name.endswith("_API_KEY")) for name, value in environ.items())
 
 
 def arguments(
@@ -61,12 +81,13 @@ def arguments(
     return [*inputs.paths, *ours, *inputs.pytest_args, *files, f"--junitxml={report / 'junit.xml'}"]
 
 
-def run(args: list[str], root: Path) -> int:
-    """Run pytest; its exit status."""
-    # No token, and no input: a test has no use for them, and what a model answers may end up anywhere.
+def run(args: list[str], root: Path, stored_in: str | None) -> int:
+    """Run pytest; its exit status. Advice names `stored_in` in place of a baseline that is a temporary file."""
     environ = {
         name: value for name, value in os.environ.items() if not name.startswith(PREFIX) and name not in NOT_FOR_TESTS
     }
+    if stored_in is not None:
+        environ[STORED_IN_VARIABLE] = stored_in
     sys.stdout.flush()
     return subprocess.run([sys.executable, "-m", "pytest", *args], cwd=root, env=environ, check=False).returncode
 

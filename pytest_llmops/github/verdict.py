@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -11,12 +10,14 @@ from pytest_llmops.baseline.stored import trials_by_case
 from pytest_llmops.compare import Policy, failures
 from pytest_llmops.compare.cases import is_miss
 from pytest_llmops.github.inputs import FailOn
+from pytest_llmops.github.maintaining import Command
 from pytest_llmops.github.testing import JUnit, junit_id
 from pytest_llmops.records import Comparison, RunRecord, TestRecord
 from pytest_llmops.reports import pull_request
 from pytest_llmops.reports.pull_request import Conclusion, NeedsRecording
 
 CRASHES = {
+    None: "pytest did not come to its end: it was killed, or the machine ran out of memory or time",
     2: "pytest was interrupted, or could not collect the tests",
     3: "pytest had an internal error",
     4: "pytest was called with something it does not take",
@@ -49,24 +50,25 @@ class Verdict:
 
 def conclude(
     run: RunRecord | None,
-    exit_code: int,
+    exit_code: int | None,
     junit: JUnit,
     *,
     stored: Baseline | None,
     fail_on: FailOn,
     can_record: bool,
-    command: str,
+    command: Command,
+    updates: bool = False,
 ) -> Verdict:
-    """Sum up a run.
+    """Sum up a run; where it `updates` the baseline, what the comparison finds is shown and fails nothing.
 
     A case that failed in the baseline already (`stored`) is no regression. Where who opened the pull request could not
-    have had a miss recorded, missing recordings are no failure; `command` begins what a maintainer runs.
+    have had a miss recorded, missing recordings are no failure; `command` is what a maintainer runs.
     """
     failing = [] if run is None else _failing(run)
     missed = {case for case, trials in failing if all(_missed(trial) for trial in trials)}
     other_failing = [(case, trials) for case, trials in failing if case not in missed]
-    gate = _gate(run, junit, missed)
-    explained = bool(failing or gate or junit.others) or not exit_code
+    gate = list(junit.gate) if updates else _gate(run, junit, missed)
+    explained = bool(failing or gate or junit.others) or exit_code == 0
     if exit_code not in (0, 1) or not explained:
         crash = CRASHES.get(exit_code, f"pytest ended with {exit_code}, and nothing that it left says why")
         return _counted(Verdict("error", fail_on != "never", crash), run, [case for case, _ in failing])
@@ -120,7 +122,7 @@ def _gate(run: RunRecord | None, junit: JUnit, missed: set[str]) -> list[str]:
 
 
 def _needs_recording(
-    failing: Sequence[tuple[str, list[TestRecord]]], missed: set[str], junit: JUnit, command: str
+    failing: Sequence[tuple[str, list[TestRecord]]], missed: set[str], junit: JUnit, command: Command
 ) -> tuple[NeedsRecording, ...]:
     """One entry a test function: its cases miss for one and the same change."""
     found: dict[str, NeedsRecording] = {}
@@ -129,18 +131,11 @@ def _needs_recording(
         if case in missed and test not in found:
             first = trials[0]
             said = junit.messages.get(junit_id(first.id)) or first.error or ""
-            found[test] = NeedsRecording(
-                test,
-                changed=what_changed(said),
-                command=recording(command, test),
-                prompt=first.prompt or next(iter(first.prompts), None),
+            need = NeedsRecording(
+                test, changed=what_changed(said), prompt=first.prompt or next(iter(first.prompts), None)
             )
+            found[test] = command.of(need)
     return tuple(found.values())
-
-
-def recording(command: str, test: str) -> str:
-    """What a maintainer pastes into a shell; a test's name is a stranger's text there."""
-    return f"{command} {shlex.quote(''.join(c if c.isprintable() else '?' for c in test))} --llm-record=refresh"
 
 
 def what_changed(said: str) -> str:

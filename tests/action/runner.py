@@ -89,10 +89,12 @@ class Runner:
         token: str = OWN,
         sha: str = "c" * 40,
         ref: str = "main",
+        cancel: str = "",
     ) -> Job:
         """Run the action's steps as a job's step would.
 
         Args:
+            cancel: the step in which the job is cancelled; something in it has to end it.
             env: the job's own variables, such as a provider's key.
             token: the workflow's.
         """
@@ -126,7 +128,7 @@ class Runner:
             "GITHUB_ACTION_PATH": str(self._action.parent),
             "RUNNER_TEMP": str(temp),
         }
-        return _Use(self, self._definition, given, github, job, workspace, temp, run, self._hub).go()
+        return _Use(self, self._definition, given, github, job, workspace, temp, run, self._hub, cancel).go()
 
     @staticmethod
     def _default(spec: Mapping[str, Any], token: str) -> str:
@@ -157,7 +159,9 @@ class _Use:
         temp: Path,
         run: int,
         hub: Hub,
+        cancel: str,
     ) -> None:
+        self._cancel = cancel
         self._runner, self._definition = runner, definition
         self._inputs, self._github, self._job = inputs, github, dict(job)
         self._workspace, self._temp, self._run, self._hub = workspace, temp, run, hub
@@ -165,7 +169,7 @@ class _Use:
         self._named: dict[str, Any] = {}
         self._commands: list[Command] = []
         self._summary = ""
-        self._failed = False
+        self._failed = self._cancelled = False
 
     def go(self) -> Job:
         for number, spec in enumerate(self._definition["runs"]["steps"]):
@@ -173,6 +177,7 @@ class _Use:
             if expressions.holds(spec.get("if", "success()"), self._contexts(), self._status()):
                 (self._uses if "uses" in spec else self._script)(step, spec, number)
                 self._failed = self._failed or step.outcome == "failure"
+                self._cancelled = self._cancelled or step.name == self._cancel
             self._steps.append(step)
             if "id" in spec:
                 self._named[spec["id"]] = {"outputs": step.outputs, "outcome": step.outcome, "conclusion": step.outcome}
@@ -183,14 +188,15 @@ class _Use:
         return Job("failure" if self._failed else "success", outputs, self._steps, self._summary, self._commands)
 
     def _contexts(self) -> dict[str, Any]:
-        return {"inputs": self._inputs, "github": self._github, "steps": self._named}
+        status = "cancelled" if self._cancelled else "failure" if self._failed else "success"
+        return {"inputs": self._inputs, "github": self._github, "steps": self._named, "job": {"status": status}}
 
     def _status(self) -> dict[str, Any]:
         return {
             "always": lambda: True,
-            "success": lambda: not self._failed,
-            "failure": lambda: self._failed,
-            "cancelled": lambda: False,
+            "success": lambda: not self._failed and not self._cancelled,
+            "failure": lambda: self._failed and not self._cancelled,
+            "cancelled": lambda: self._cancelled,
         }
 
     def _script(self, step: Step, spec: Mapping[str, Any], number: int) -> None:
@@ -219,7 +225,7 @@ class _Use:
         summary = files["STEP_SUMMARY"].read_bytes()
         assert len(summary) <= 2**20, "GitHub drops a summary of more than 1 MiB"
         self._summary += summary.decode("utf-8")
-        self._commands += _obeyed(done.stdout)
+        self._commands += _obeyed(done.stdout, ended=done.returncode < 128 and step.name != self._cancel)
 
     def _uses(self, step: Step, spec: Mapping[str, Any], number: int) -> None:
         name, _, commit = spec["uses"].partition("@")
@@ -273,8 +279,11 @@ def _file_commands(text: str) -> dict[str, str]:
     return found
 
 
-def _obeyed(log: str) -> list[Command]:
-    """The workflow commands of a log; between ``stop-commands`` and its token there are none."""
+def _obeyed(log: str, *, ended: bool) -> list[Command]:
+    """The workflow commands of a log; between ``stop-commands`` and its token there are none.
+
+    One who `ended` by themselves has to resume them.
+    """
     found: list[Command] = []
     token: str | None = None
     for line in log.splitlines():
@@ -289,7 +298,7 @@ def _obeyed(log: str) -> list[Command]:
             continue
         options = dict(part.partition("=")[::2] for part in (match["options"] or "").split(",") if part)
         found.append(Command(match["name"], options, _unescaped(match["message"])))
-    assert token is None, "commands were stopped and never resumed"
+    assert token is None or not ended, "commands were stopped and never resumed"
     return found
 
 

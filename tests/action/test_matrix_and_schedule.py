@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 
-from tests.action.conftest import KEY, Shop
+from tests.action.conftest import KEY, SHA, Shop
+from tests.action.hub import OWN
 
 MERGE = {"shard": "merge"}
 
 
 def shard(shop: Shop, index: int, count: int, run: int, only: str, **how):
-    args = {"shard": f"{index}/{count}", "pytest-args": f"-k '{only}'"}
+    args = {"shard": f"{index}/{count}", "pytest-args": f"-k '{only}'", **how.pop("inputs", {})}
     return shop.pull_request(run=run, inputs=args, **how)
 
 
@@ -39,6 +40,36 @@ def test_a_shard_that_is_missing_is_an_error_with_its_number(shop: Shop) -> None
     assert (job.conclusion, job.outputs["conclusion"]) == ("failure", "error"), job.log
     assert "shard 2 of 2 missing" in job.step("Gate").log
     assert "Shard 2 of 2 missing" in shop.hub.comments[7][0]["body"]
+
+
+def test_parts_leave_commit_and_status_to_the_job_that_decides(shop: Shop, main: Shop) -> None:
+    shop.hub.tokens[OWN].write |= {"contents", "statuses"}
+    shop.file("prompt.txt", "In short: ")
+    for index, only in ((1, "c0 or c1"), (2, "not (c0 or c1)")):
+        part = shard(shop, index, 2, 300, only, inputs={"commit-cassettes": "true"})
+        assert part.conclusion == "success", part.log
+        assert "left to the job with `shard: merge`" in part.step("Commit new recordings").log
+        shop.forget_recordings()
+    assert not shop.hub.branches
+    assert not shop.hub.statuses
+    job = shop.pull_request(run=300, inputs={**MERGE, "commit-cassettes": "true"})
+    assert job.outputs["conclusion"] == "regression", job.log
+    made = shop.hub.trees[shop.hub.branches["shorter"]]
+    assert (made["commit"]["parents"], len(made["tree"])) == ([SHA], 12), "what all parts recorded, once"
+    (status,) = shop.hub.statuses[shop.hub.branches["shorter"]]
+    assert status["state"] == "failure"
+
+
+def test_a_matrix_updates_the_baseline_and_fails_nothing(shop: Shop, main: Shop) -> None:
+    update = {"update-baseline": "true"}
+    assert shop.use("workflow_dispatch", {}, env=KEY, inputs=update).conclusion == "success"
+    shop.file("app.py", (shop.folder / "app.py").read_text().replace('["content"]', '["content"][:3]'))
+    for index, only in ((1, "c0 or c1"), (2, "not (c0 or c1)")):
+        assert shard(shop, index, 2, 300, only, inputs=update).conclusion == "success"
+    job = shop.pull_request(run=300, inputs={**MERGE, **update})
+    assert (job.conclusion, job.outputs["conclusion"], job.outputs["exit-code"]) == ("success", "success", "0"), job.log
+    again = shop.pull_request(inputs={"baseline": "file"})
+    assert again.outputs["conclusion"] == "success", "compared with what the matrix stored"
 
 
 def test_the_nightly_run_compares_with_a_fixed_anchor_and_keeps_one_issue(shop: Shop) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from pytest_llmops import baseline, compare
 from pytest_llmops.github import verdict
+from pytest_llmops.github.maintaining import Command
 from pytest_llmops.github.testing import JUnit, junit_id, parse_junit
 from pytest_llmops.github.verdict import Verdict
 from pytest_llmops.records import Call, Measurement, RunRecord, TestRecord
@@ -44,7 +45,7 @@ def conclude(
     stored = baseline.update(None, before)
     if run is not None:
         run.comparison = compare.compare(stored, run)
-    how = {"fail_on": "regression", "can_record": True, "command": "pytest"} | how
+    how = {"fail_on": "regression", "can_record": True, "command": Command()} | how
     return verdict.conclude(run, code, junit or JUnit(), stored=stored, **how)
 
 
@@ -107,7 +108,7 @@ def test_misses_of_who_cannot_record_are_one_entry_a_test() -> None:
     run = run_of(*(record(f"c{n}", "failed", error=MISS, prompt="support") for n in range(12)))
     said = f"{MISS}\n  closest: interaction 1; differs in system\n    - old\n    + new\n  re-record: pytest x"
     junit = JUnit(gate=("errored-cases",), messages={junit_id("test_x.py::test_y[c0]"): said})
-    found = conclude(run, junit=junit, can_record=False, command="gh pr checkout 7 && pytest")
+    found = conclude(run, junit=junit, can_record=False, command=Command(7))
     assert (found.conclusion, found.red, found.failed) == ("needs-recording", False, 12)
     (need,) = found.needs_recording
     assert (need.test, need.prompt) == ("test_x.py::test_y", "support")

@@ -12,6 +12,7 @@ from pytest_llmops.reports.pull_request.view import (
     failed_before,
     fixed_cases,
     marker,
+    root,
 )
 
 __all__ = [
@@ -27,5 +28,6 @@ __all__ = [
     "fixed_cases",
     "marker",
     "plain",
+    "root",
     "summary",
 ]

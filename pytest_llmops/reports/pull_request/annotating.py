@@ -9,7 +9,7 @@ from pytest_llmops.reports import text
 from pytest_llmops.reports.pull_request.findings import Case, Findings, find
 from pytest_llmops.reports.pull_request.neutral import clip, visible
 from pytest_llmops.reports.pull_request.quantities import plural
-from pytest_llmops.reports.pull_request.view import Annotation, View
+from pytest_llmops.reports.pull_request.view import Annotation, Level, View, root
 
 WORDS = 300
 CASES = 3
@@ -33,9 +33,10 @@ def _all(view: View) -> list[Annotation]:
     elif view.run.comparison is not None:
         policy = Policy(inconclusive="fail" if view.fail_on_inconclusive else "pass")
         red = {row.metric for row in found.metrics}
+        level: Level = "notice" if view.updated else "error"
         for failure in failures(view.run.comparison, policy):
             if failure.name in red:
-                made.append(Annotation(_plain(failure.message), f"{_plain(view.title)}: {_plain(failure.name)}"))
+                made.append(Annotation(_plain(failure.message), f"{_plain(view.title)}: {_plain(failure.name)}", level))
     made += _by_function(view, found)
     if view.needs_recording:
         cases = plural(len(found.unrecorded) or len(view.needs_recording), "case")
@@ -59,7 +60,8 @@ def _function(view: View, name: str, cases: list[Case]) -> Annotation:
     more = [f"… and {len(cases) - CASES:,} more"] if len(cases) > CASES else []
     title = f"{_plain(test or name)}: {plural(len(cases), 'case')} got worse"
     line = next((trial.line for case in cases for trial in case.trials if trial.line), None)
-    return Annotation("\n".join([*lines, *more]), title, "error", str(PurePosixPath(view.directory, file)), line)
+    path = PurePosixPath(root(view.directory, view.run), file)
+    return Annotation("\n".join([*lines, *more]), title, "error", str(path), line)
 
 
 def _reason(case: Case) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -59,10 +60,10 @@ def plain(
     """
     policy = policy or Policy()
     view = View(run, "success", answers=answers or {}, fail_on_inconclusive=policy.inconclusive == "fail")
-    if run.comparison is not None:
-        path = run.comparison.baseline
-        source = BaselineSource(path=path, created=baseline.created if baseline else None) if path else None
-        view = replace(view, baseline=source)
+    if run.comparison is not None and (path := run.comparison.baseline):
+        source = BaselineSource(path=path, created=baseline.created if baseline else None)
+        storing = f"pytest --llm-baseline={shlex.quote(path)} --llm-update-baseline"
+        view = replace(view, baseline=source, storing=storing)
     if baseline is not None:
         before, now = costs(baseline, run)
         view = replace(
@@ -85,12 +86,14 @@ def _document(view: View, extent: Extent, limit: int, measure: Callable[[str], i
     facts = "".join(f"\n{line}\n" for line in head.facts(view))
     parts = [
         Section(title, weight=-2),
+        *remarks.origin(view),
         Section(facts, weight=-1),
         *remarks.recording(view, found),
         *tables.metrics(view),
         *remarks.notes(view),
         *remarks.changed(view),
         *cases.sections(view, found, extent),
+        *remarks.ways_out(view, found),
         *safety.section(view.run),
         *remarks.accepted(view),
         Section(_foot(view), weight=-1),

@@ -26,7 +26,8 @@ def verdict(view: View, found: Findings) -> str:
         count = plural(len(found.unrecorded), "case") if found.unrecorded else plural(len(view.needs_recording), "test")
         said.insert(0, f"{count} to be recorded by a maintainer")
     if view.conclusion == "success":
-        return _passed(view.run)
+        words = ", ".join(said) if view.updated and said else _passed(view.run)
+        return f"{words}; the baseline is written from this run" if view.updated else words
     return ", ".join(said) or {"regression": "regressed", "failure": "failed"}.get(view.conclusion, "broken off")
 
 

@@ -12,13 +12,19 @@ from pytest_llmops.reports.pull_request.findings import Findings
 from pytest_llmops.reports.pull_request.fitting import Section
 from pytest_llmops.reports.pull_request.neutral import code, inline, preformatted
 from pytest_llmops.reports.pull_request.quantities import plural
-from pytest_llmops.reports.pull_request.view import NeedsRecording, View
+from pytest_llmops.reports.pull_request.view import NeedsRecording, View, root
 
 NAMED = 5
 NOTES = 12
 PROMPTS = 5
 RECORDINGS = 20
+FOREIGN = "\n> ⚠️ **Measured by a run of the fork's own code**: its numbers and words are as trustworthy as that.\n"
 SETTINGS = ("pyproject.toml", "pytest.ini", "tox.ini", "setup.cfg")
+
+
+def origin(view: View) -> list[Section]:
+    """Whose code measured this, where it is a stranger's; nothing that the stranger wrote can push it out."""
+    return [Section(FOREIGN, weight=-2)] if view.foreign else []
 
 
 def recording(view: View, found: Findings) -> list[Section]:
@@ -40,6 +46,7 @@ def recording(view: View, found: Findings) -> list[Section]:
 
 def _unrecorded(one: NeedsRecording, changed: set[str]) -> str:
     prompt = f": prompt {code(one.prompt)} changed" if one.prompt and one.prompt in changed else ""
+    prompt += " (such a name can be no part of a command, which records every test)" if one.whole else ""
     blocks = [preformatted(text, most) for text, most in ((one.changed, 1_500), (one.command, 600)) if text]
     return "\n".join([f"- {code(one.test)}{prompt}\n", *(f"{block}\n" for block in blocks)])
 
@@ -55,7 +62,19 @@ def notes(view: View) -> list[Section]:
         if not (note.startswith("prompt ") and any(repr(name) in note for name in told)):  # these are shown as diffs
             found.append(note)
     rows = [f"- {words}\n" for note in found if (words := inline(note, 400))]
-    return [Section("\n", rows, len(rows), weight=1, most=NOTES)] if rows else []
+    opening = "\nThe fork's run remarks:\n\n" if view.foreign else "\n"
+    return [Section(opening, rows, len(rows), weight=1, most=NOTES)] if rows else []
+
+
+def ways_out(view: View, found: Findings) -> list[Section]:
+    """What to do about a regression that is meant."""
+    if view.updated or not (found.metrics or found.broken or found.missing):
+        return []
+    words = (
+        f"\nIs it meant? Accept it in {code(DEFAULT_NAME)}, with a reason and an end, "
+        f"or store a run as the baseline and commit the file: {code(view.storing)}\n"
+    )
+    return [Section(words)]
 
 
 def changed(view: View) -> list[Section]:
@@ -79,7 +98,8 @@ def _files(kind: str, paths: Sequence[str]) -> str:
 def measured_with(view: View) -> dict[str, list[str]]:
     """Paths that this pull request changes and that its numbers hang on, by what they are."""
     used = {test.dataset for test in view.run.tests if test.dataset} if view.run else set()
-    datasets = {posixpath.normpath(posixpath.join(view.directory, file)) for file in used}
+    begins = root(view.directory, view.run)
+    datasets = {posixpath.normpath(posixpath.join(begins, file)) for file in used}
     baseline = _baseline_names(view)
     found: dict[str, list[str]] = {}
     for path in view.changed:

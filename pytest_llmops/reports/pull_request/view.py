@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -45,12 +46,14 @@ class NeedsRecording:
         changed: what changed, in words (the miss says what differs).
         command: what a maintainer runs.
         prompt: the registry prompt that changed, where it is known.
+        whole: the command runs every test: this one's name could be something else than a name there.
     """
 
     test: str
     changed: str = ""
     command: str = ""
     prompt: str | None = None
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,14 +70,18 @@ class View:
         server_url: GitHub's.
         head_sha: the pull request's newest commit.
         run_url: the workflow run; `report_url` the HTML report's artifact.
-        directory: the working directory, below the repository; test ids are relative to it.
+        directory: the working directory, below the repository.
         changed: paths that this pull request changes.
         accepted: entries of ``llm-accept.toml``.
         needs_recording: what only a maintainer can record.
+        cancelled: the run was broken off from outside; no comment tells of it.
+        foreign: a fork's own code measured this and chose its words.
+        storing: the command that makes a run the baseline.
         notes: remarks for the reader, a sentence each.
         answers: the baseline's answers by case, one a trial.
         fixed: cases that failed in the baseline and pass now; `failed_before` all that failed there.
         cost_before: USD that the baseline's trials of the cases compared cost; `cost_now` what these cost now.
+        updated: the baseline is written from this run; what it compared badly in is shown and fails nothing.
         fail_on_inconclusive: whether an inconclusive gated metric is red.
     """
 
@@ -93,12 +100,16 @@ class View:
     changed: tuple[str, ...] = ()
     accepted: tuple[Accepted, ...] = ()
     needs_recording: tuple[NeedsRecording, ...] = ()
+    cancelled: bool = False
+    foreign: bool = False
+    storing: str = "pytest --llm-baseline=baseline.json --llm-update-baseline"
     notes: tuple[str, ...] = ()
     answers: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
     fixed: tuple[str, ...] = ()
     failed_before: tuple[str, ...] = ()
     cost_before: float | None = None
     cost_now: float | None = None
+    updated: bool = False
     fail_on_inconclusive: bool = False
 
 
@@ -116,6 +127,12 @@ class Annotation:
     level: Level = "error"
     file: str | None = None
     line: int | None = None
+
+
+def root(directory: str, run: RunRecord | None) -> str:
+    """The folder, below the repository, that a run's test ids begin in; `directory` is where pytest was started."""
+    begins = run.environment.rootdir if run is not None else None
+    return posixpath.normpath(posixpath.join(directory, begins or "."))
 
 
 def fixed_cases(stored: Baseline, run: RunRecord) -> tuple[str, ...]:
