@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from pytest_llmops.errors import GitHubError
+from pytest_llmops.errors import ArtifactError
 
 MEMBER = "recordings.json"
 VERSION = 1
@@ -86,24 +86,24 @@ def load(content: bytes) -> Pack:
     """Read an artifact's file.
 
     Raises:
-        GitHubError: it is none, or names files outside of the working directory.
+        ArtifactError: it is none, or names files outside of the working directory.
     """
     try:
         document = json.loads(content)
         if document["version"] != VERSION:
-            raise GitHubError(f"{MEMBER} is of version {document['version']!r}, this one reads {VERSION}")
+            raise ArtifactError(f"{MEMBER} is of version {document['version']!r}, this one reads {VERSION}")
         found = {_inside(path): Recording(one["base"], one["content"]) for path, one in document["files"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise GitHubError(f"{MEMBER} in the artifact cannot be read: {error}") from None
+        raise ArtifactError(f"{MEMBER} in the artifact cannot be read: {error}") from None
     if not all(isinstance(one.content, str | None) and isinstance(one.base, str | None) for one in found.values()):
-        raise GitHubError(f"{MEMBER} in the artifact cannot be read: a cassette that is no text")
+        raise ArtifactError(f"{MEMBER} in the artifact cannot be read: a cassette that is no text")
     return found
 
 
 def _inside(path: str) -> str:
     parts = PurePosixPath(path).parts
     if not path.endswith(".json") or path.startswith("/") or {"..", ".git", ".github"} & set(parts) or "\\" in path:
-        raise GitHubError(f"{MEMBER} names {path!r}, which is no cassette of the working directory; nothing restored")
+        raise ArtifactError(f"{MEMBER} names {path!r}, which is no cassette of the working directory; nothing restored")
     return path
 
 
@@ -117,14 +117,14 @@ def apply(root: Path, recordings: Pack, *, keep: bool = True) -> int:
         How many files changed.
 
     Raises:
-        GitHubError: a path leaves the working directory by a symbolic link.
+        ArtifactError: a path leaves the working directory by a symbolic link.
         CassetteError: one of them is no cassette.
     """
     changed = 0
     for path, one in recordings.items():
         target = root / path
         if not target.resolve().is_relative_to(root.resolve()):
-            raise GitHubError(f"{path} lies outside of the working directory; nothing restored there")
+            raise ArtifactError(f"{path} lies outside of the working directory; nothing restored there")
         here = _digest(target.read_bytes()) if target.is_file() else None
         same = here == one.base
         if here is None and not same:

@@ -171,6 +171,11 @@ def test_pull_fetches_them_for_a_commit_by_hand(shop: Shop) -> None:
     refused = pull(shop, "--pr", "9")
     assert refused.returncode == 2
     assert "gh pr checkout 9 && pytest --llm-record=refresh" in refused.stdout
+    shop.hub.refuse("GET", "/pulls/78$", 301, "Moved", location="https://github.example/repositories/1/pulls/78")
+    moved = pull(shop, "--pr", "78")
+    assert moved.returncode == 2
+    assert "Was the repository renamed?" in moved.stdout
+    assert "Traceback" not in moved.stdout
     missing = pull(shop, "--pr", "77")
     assert missing.returncode == 2
     assert "not found" in missing.stdout
