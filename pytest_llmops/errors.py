@@ -41,6 +41,10 @@ class GitHubError(LlmopsError):
         self.status = status
 
 
+class ArtifactError(GitHubError):
+    """An artifact that was fetched, and cannot be read."""
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Name the closest known word, as the tail of a message.
 

@@ -14,6 +14,8 @@ from pytest_llmops.github.context import Context
 NEEDS = "actions: read"
 RUNS_LOOKED_AT = 30
 """A run without the artifact is passed over; further back than this its artifacts have long expired."""
+RUNS_LISTED = 1000
+"""Among which our own are looked for: a fork's branch may have our branch's name, and any number of runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +49,17 @@ def own_runs(client: rest.Client, context: Context, *, branch: str, event: str, 
         query["status"] = status
     which = f"workflows/{context.workflow}/runs" if context.workflow else "runs"
     path = f"/repos/{context.repository}/actions/{which}"
-    for entry in islice(client.pages(path, "workflow_runs", needs=NEEDS, **query), RUNS_LOOKED_AT):
-        head = (entry.get("head_repository") or {}).get("full_name")
-        # Asked for already; an answer that does not heed the query must not let a fork's run in.
-        asked = entry.get("event") == event and entry.get("head_branch") == branch
-        if status and entry.get("conclusion") != status:
-            asked = False
-        if asked and head == context.repository:
-            yield Run.of(entry)
+    listed = islice(client.pages(path, "workflow_runs", needs=NEEDS, **query), RUNS_LISTED)
+    # Asked for already; an answer that does not heed the query must not let a fork's run in.
+    own = (
+        entry
+        for entry in listed
+        if entry.get("event") == event
+        and entry.get("head_branch") == branch
+        and (not status or entry.get("conclusion") == status)
+        and (entry.get("head_repository") or {}).get("full_name") == context.repository
+    )
+    yield from (Run.of(entry) for entry in islice(own, RUNS_LOOKED_AT))
 
 
 def read(

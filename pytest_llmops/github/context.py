@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,8 +48,9 @@ class Context:
 
     Args:
         workflow: file name of the workflow, as the API takes it.
-        branch: whose recordings and baseline count: the pull request's base, else the branch itself.
-        before: on a push, the commit before it.
+        branch: whose recordings and baseline count: the pull request's or merge group's base, else the branch itself.
+        before: what a push, or a merge queue's group, is added to: a commit, or the branch.
+        group: on a merge queue's run, the numbers that its branch names; None on any other.
     """
 
     event: str
@@ -59,6 +61,8 @@ class Context:
     sha: str = ""
     branch: str = ""
     before: str | None = None
+    default_branch: str = ""
+    group: tuple[int, ...] | None = None
     server_url: str = "https://github.com"
     api_url: str = "https://api.github.com"
     workspace: Path = Path()
@@ -69,6 +73,12 @@ class Context:
     def run_url(self) -> str:
         """The page of this run."""
         return f"{self.server_url}/{self.repository}/actions/runs/{self.run_id}"
+
+    @property
+    def fallback(self) -> str:
+        """The branch that counts where a new one has nothing of its own yet; empty: none does."""
+        new = self.event in ("push", "workflow_dispatch") and self.default_branch != self.branch
+        return self.default_branch if new else ""
 
     @property
     def foreign(self) -> bool:
@@ -92,6 +102,7 @@ def read(environ: Mapping[str, str]) -> Context:
             f"{error.args[0]} is not set: this command is for the steps of the GitHub Action."
         ) from None
     pull = _pull_request(payload.get("pull_request"))
+    branch = _branch(event, payload, pull, environ)
     return Context(
         event=event,
         repository=repository,
@@ -100,8 +111,11 @@ def read(environ: Mapping[str, str]) -> Context:
         # octo/app/.github/workflows/llm.yml@refs/pull/7/merge
         workflow=environ.get("GITHUB_WORKFLOW_REF", "").partition("@")[0].rpartition("/")[2],
         sha=environ.get("GITHUB_SHA", ""),
-        branch=_branch(event, payload, pull, environ),
-        before=payload.get("before") if event == "push" else None,
+        branch=branch,
+        # A group's own base may be the group ahead of it in the queue, which is not merged either.
+        before={"push": payload.get("before"), "merge_group": branch}.get(event),
+        default_branch=str((payload.get("repository") or {}).get("default_branch") or ""),
+        group=_group(payload.get("merge_group") or {}, branch) if event == "merge_group" else None,
         server_url=environ.get("GITHUB_SERVER_URL") or "https://github.com",
         api_url=environ.get("GITHUB_API_URL") or "https://api.github.com",
         workspace=Path(environ.get("GITHUB_WORKSPACE") or "."),
@@ -122,8 +136,15 @@ def _branch(event: str, payload: Mapping[str, Any], pull: PullRequest | None, en
     if pull is not None:
         return pull.base_ref
     if event == "merge_group":
-        return str(payload.get("merge_group", {}).get("base_ref", "")).removeprefix("refs/heads/")
+        return str((payload.get("merge_group") or {}).get("base_ref", "")).removeprefix("refs/heads/")
     return environ.get("GITHUB_REF_NAME", "")
+
+
+def _group(found: Mapping[str, Any], branch: str) -> tuple[int, ...]:
+    """What the queue's branch (``gh-readonly-queue/main/pr-7-…``) tells of its pull requests: the last one's number."""
+    head = str(found.get("head_ref", "")).removeprefix("refs/heads/")
+    match = re.fullmatch(rf"gh-readonly-queue/{re.escape(branch)}/pr-(\d+)-[0-9a-f]+", head)
+    return (int(match[1]),) if match else ()
 
 
 def _pull_request(found: Mapping[str, Any] | None) -> PullRequest | None:

@@ -28,6 +28,7 @@ class State:
     Args:
         root: the working directory; `recordings_root` the folder whose cassettes are kept, another one for `live`.
         checked_out: hashes of the cassettes there, as checked out.
+        complete: the recordings have what everything merged until now had recorded.
         can_record: whether who opened the pull request could have had a miss recorded.
         baseline: its answers are beside its file; `before` as it was before this run updates it.
         accept: the file of accepted changes.
@@ -41,6 +42,7 @@ class State:
     recordings_root: Path
     record: RecordMode = "none"
     cassette_dir: Path | None = None
+    complete: bool = True
     can_record: bool = True
     checked_out: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 from pytest_llmops.errors import GitHubError
-from pytest_llmops.github import recordings, rest
+from pytest_llmops.github import recordings, rest, restoring
 from pytest_llmops.github.context import Context, PullRequest
 
 
@@ -33,9 +33,9 @@ def pull(number: int, root: Path, repository: str | None, workflow: str | None, 
         number, head["sha"], head["ref"], found["base"]["ref"], (head.get("repo") or {}).get("full_name")
     )
     here = Context(event="pull_request", repository=repository, run_id=0, workflow=workflow or "", pull_request=target)
-    content = recordings.of_pull_request(client, here, f"{report_name}-cassettes")
+    content = restoring.of_pull_request(client, here, f"{report_name}-cassettes")
     before = recordings.snapshot(root)
-    changed = recordings.apply(root, recordings.load(content), before)
+    changed = recordings.apply(root, recordings.load(content), keep=False)
     after = recordings.snapshot(root)
     files = sorted({path for path in before.keys() | after.keys() if before.get(path) != after.get(path)})
     lines = [f"{'removed' if path not in after else 'wrote'} {path}" for path in files]

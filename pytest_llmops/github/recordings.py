@@ -1,4 +1,4 @@
-"""A pull request's recordings: one JSON file in an artifact, from run to run, until they are committed."""
+"""Recordings that are not committed yet: one JSON file in an artifact, from run to run."""
 
 from __future__ import annotations
 
@@ -7,14 +7,11 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
 
-from pytest_llmops.errors import GitHubError, LlmopsError
-from pytest_llmops.github import artifacts, rest
-from pytest_llmops.github.context import Context
+from pytest_llmops.errors import ArtifactError
 
 MEMBER = "recordings.json"
 VERSION = 1
@@ -71,190 +68,88 @@ def pack(root: Path, checked_out: Snapshot) -> Pack:
     return changed | {path: Recording(base, None) for path, base in checked_out.items() if path not in now}
 
 
-def dump(recordings: Pack) -> str:
-    """The artifact's file."""
+def dump(recordings: Pack, *, complete: bool = True) -> str:
+    """The artifact's file; `complete`: it has what everything merged until then had recorded."""
     files = {path: {"base": one.base, "content": one.content} for path, one in sorted(recordings.items())}
-    return json.dumps({"version": VERSION, "files": files}, ensure_ascii=False)
+    return json.dumps({"version": VERSION, "complete": complete, "files": files}, ensure_ascii=False)
+
+
+def complete(content: bytes) -> bool:
+    """Whether an artifact's file has what everything merged until then had recorded."""
+    try:
+        return bool(json.loads(content).get("complete", True))
+    except (ValueError, AttributeError):
+        return False
 
 
 def load(content: bytes) -> Pack:
     """Read an artifact's file.
 
     Raises:
-        GitHubError: it is none, or names files outside of the working directory.
+        ArtifactError: it is none, or names files outside of the working directory.
     """
     try:
         document = json.loads(content)
         if document["version"] != VERSION:
-            raise GitHubError(f"{MEMBER} is of version {document['version']!r}, this one reads {VERSION}")
+            raise ArtifactError(f"{MEMBER} is of version {document['version']!r}, this one reads {VERSION}")
         found = {_inside(path): Recording(one["base"], one["content"]) for path, one in document["files"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise GitHubError(f"{MEMBER} in the artifact cannot be read: {error}") from None
+        raise ArtifactError(f"{MEMBER} in the artifact cannot be read: {error}") from None
     if not all(isinstance(one.content, str | None) and isinstance(one.base, str | None) for one in found.values()):
-        raise GitHubError(f"{MEMBER} in the artifact cannot be read: a cassette that is no text")
+        raise ArtifactError(f"{MEMBER} in the artifact cannot be read: a cassette that is no text")
     return found
 
 
 def _inside(path: str) -> str:
     parts = PurePosixPath(path).parts
     if not path.endswith(".json") or path.startswith("/") or {"..", ".git", ".github"} & set(parts) or "\\" in path:
-        raise GitHubError(f"{MEMBER} names {path!r}, which is no cassette of the working directory; nothing restored")
+        raise ArtifactError(f"{MEMBER} names {path!r}, which is no cassette of the working directory; nothing restored")
     return path
 
 
-def apply(root: Path, recordings: Pack, checked_out: Mapping[str, str]) -> int:
+def apply(root: Path, recordings: Pack, *, keep: bool = True) -> int:
     """Put recordings into the working directory.
 
-    Where the checkout has another file now (committed since), both are merged, and the newer answer counts.
+    Where there is a file already, both are merged: of two answers to one request the newer counts, all others stay.
+    Without `keep`, a file that is still what was recorded from becomes what the run left of it.
 
     Returns:
         How many files changed.
 
     Raises:
-        GitHubError: a path leaves the working directory by a symbolic link.
+        ArtifactError: a path leaves the working directory by a symbolic link.
         CassetteError: one of them is no cassette.
     """
     changed = 0
     for path, one in recordings.items():
         target = root / path
         if not target.resolve().is_relative_to(root.resolve()):
-            raise GitHubError(f"{path} lies outside of the working directory; nothing restored there")
+            raise ArtifactError(f"{path} lies outside of the working directory; nothing restored there")
         here = _digest(target.read_bytes()) if target.is_file() else None
-        if one.content is None:
-            if here is not None and here == one.base:
-                target.unlink()
-                changed += 1
-        elif _digest(one.content.encode()) != here:
-            changed += _put(target, one, here, checked_out.get(path))
+        same = here == one.base
+        if here is None and not same:
+            continue  # removed by a commit since
+        if one.content is not None and _digest(one.content.encode()) != here:
+            _put(target, one.content, new=here is None or (same and not keep))
+            changed += here is None or _digest(target.read_bytes()) != here
+        elif one.content is None and same and here is not None and not keep:
+            target.unlink()
+            changed += 1
     return changed
 
 
-def _put(target: Path, one: Recording, here: str | None, checked_out: str | None) -> int:
+def _put(target: Path, content: str, *, new: bool) -> None:
     from pytest_llmops.cassettes import merging, storage
 
-    assert one.content is not None
-    if here is None and one.base is not None:
-        return 0  # removed by a commit since
     with tempfile.TemporaryDirectory() as folder:
         theirs = Path(folder, target.name)
-        theirs.write_text(one.content, encoding="utf-8")
-        entries = storage.load(theirs)
-        if here is None or here == one.base == checked_out:
-            storage.save(target, entries, test=storage.header(theirs) or "")
+        theirs.write_text(content, encoding="utf-8")
+        if new:
+            storage.save(target, storage.load(theirs), test=storage.header(theirs) or "")
             # Byte for byte: what is not changed is not packed again.
-            target.write_text(one.content, encoding="utf-8")
-            return 1
+            target.write_text(content, encoding="utf-8")
+            return
+        # No base for the merge: what is committed would be dropped for what was recorded from it, and a revert miss.
         nothing = Path(folder, "base.json")
         nothing.touch()
         merging.merge(nothing, target, theirs)
-    return 1
-
-
-# -- whose recordings -----------------------------------------------------------------------------------------------
-
-
-class Restored(NamedTuple):
-    """What was put in place, for the log, and what could not be had, for the reader too; a sentence each."""
-
-    done: list[str]
-    problems: list[str]
-
-
-def restore(client: rest.Client, context: Context, root: Path, name: str, checked_out: Snapshot) -> Restored:
-    """Fetch the recordings that this run goes on from: the base branch's, then the pull request's own.
-
-    On a push: the branch's own, then those of the pull requests it merged. What cannot be had is told, and missed by
-    no replay that does without.
-    """
-    restored = Restored([], [])
-    _restore_from(_sources(client, context, name), root, checked_out, restored)
-    return restored
-
-
-def restore_attempt(
-    client: rest.Client, context: Context, root: Path, name: str, checked_out: Snapshot, restored: Restored
-) -> None:
-    """Fetch what the former attempt of this very run recorded, too."""
-    former = _Fetch(client, context, name, run=context.run_id)
-    _restore_from([("this run's former attempt", former)], root, checked_out, restored)
-
-
-def _restore_from(
-    sources: Iterable[tuple[str, _Fetch]], root: Path, checked_out: Mapping[str, str], restored: Restored
-) -> None:
-    for source, fetch in sources:
-        try:
-            content = fetch()
-            changed = apply(root, load(content), checked_out) if content is not None else 0
-        except LlmopsError as error:
-            restored.problems.append(f"The recordings of {source} could not be restored: {error}")
-            continue
-        if changed:
-            restored.done.append(f"{changed} recording{'s' * (changed != 1)} restored from {source}.")
-
-
-def _sources(client: rest.Client, context: Context, name: str) -> Iterator[tuple[str, _Fetch]]:
-    yield f"branch {context.branch}", _Fetch(client, context, name, branch=context.branch, event="push")
-    pull = context.pull_request
-    if pull is not None and pull.head_repository == context.repository:
-        yield f"pull request #{pull.number}", _Fetch(client, context, name, branch=pull.head_ref, event="pull_request")
-    if context.event == "push":
-        for number, head in _merged(client, context):
-            yield f"pull request #{number}", _Fetch(client, context, name, branch=head, event="pull_request")
-
-
-@dataclass(frozen=True, slots=True)
-class _Fetch:
-    client: rest.Client
-    context: Context
-    name: str
-    branch: str = ""
-    event: str = ""
-    run: int | None = None
-
-    def __call__(self) -> bytes | None:
-        if self.run is not None:
-            runs = [self.run]
-        else:
-            found = artifacts.own_runs(self.client, self.context, branch=self.branch, event=self.event)
-            runs = [run.id for run in found]
-        for run in runs:
-            read = artifacts.read(self.client, self.context, run, self.name, MEMBER)
-            if read is not None:
-                return read.get(MEMBER)
-        return None
-
-
-def _merged(client: rest.Client, context: Context) -> list[tuple[int, str]]:
-    """Number and branch of the pull requests from this repository that a push merged."""
-    path = f"/repos/{context.repository}/commits/{context.sha}/pulls"
-    try:
-        return [
-            (int(pull["number"]), str(pull["head"]["ref"]))
-            for pull in client.pages(path, needs="pull-requests: read")
-            if pull.get("merged_at") and (pull["head"].get("repo") or {}).get("full_name") == context.repository
-        ]
-    except GitHubError:  # without the permission, the recordings of what was merged are missed, no more
-        return []
-
-
-def of_pull_request(client: rest.Client, context: Context, name: str) -> bytes:
-    """The newest recordings of a pull request, for ``cassettes pull``.
-
-    Raises:
-        GitHubError: it has none, or is a fork's.
-    """
-    pull = context.pull_request
-    assert pull is not None
-    if pull.head_repository != context.repository:
-        raise GitHubError(
-            f"#{pull.number} comes from {pull.head_repository or 'a deleted fork'}, whose runs record nothing. "
-            f"Record it here: gh pr checkout {pull.number} && pytest --llm-record=refresh"
-        )
-    found = _Fetch(client, context, name, branch=pull.head_ref, event="pull_request")()
-    if found is None:
-        raise GitHubError(
-            f"no run of {context.workflow} for #{pull.number} has recordings ({name}): nothing new was recorded, or "
-            "they expired (input retention-days)"
-        )
-    return found

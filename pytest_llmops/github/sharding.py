@@ -80,7 +80,7 @@ def _fetch(client: rest.Client, context: Context, state: State, folder: Path) ->
         parts.others += junit.others
         parts.messages.update(junit.messages)
         if recordings.MEMBER in read:
-            recordings.apply(state.recordings_root, recordings.load(read[recordings.MEMBER]), state.checked_out)
+            recordings.apply(state.recordings_root, recordings.load(read[recordings.MEMBER]))
     return parts
 
 

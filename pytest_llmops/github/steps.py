@@ -23,6 +23,7 @@ from pytest_llmops.github import (
     recordings,
     reporting,
     rest,
+    restoring,
     sharding,
     talking,
     testing,
@@ -115,16 +116,19 @@ def restore(environ: Mapping[str, str]) -> None:
     with runner.group("Recordings"):
         client = _client(here, environ)
         name = artifact_name(given, _recordings_name(given))
-        restored = recordings.Restored([], [])
+        restored = restoring.Restored()
         if state.cassette_dir is None:
-            restored = recordings.restore(client, here, root, given.report_name + "-cassettes", state.checked_out)
+            restored = restoring.restore(client, here, root, given.report_name + "-cassettes")
+        state.complete = restored.complete
         if here.attempt > 1:
-            recordings.restore_attempt(client, here, state.recordings_root, name, state.checked_out, restored)
-        state.notes += restored.problems
+            restoring.restore_attempt(client, here, state.recordings_root, name, restored)
+        state.notes += [*restored.notes, *restored.problems]
         _fetch_former(client, here, given, folder)
         auto = " (mode auto records on pull requests)" * (given.mode == "auto" and here.pull_request is None)
         for line in [f"record mode: {state.record}{auto}", *restored.done, *state.notes]:
             _say(line)
+    for problem in restored.problems:
+        (runner.notice if here.foreign else runner.warning)(problem, title="pytest-llmops")
     handing.save(folder, state)
     runner.set_output("folder", folder)
 
@@ -264,17 +268,21 @@ def report(environ: Mapping[str, str]) -> None:
     folder, state, here = _opened(environ)
     files = folder / "report"
     pack = recordings.pack(state.recordings_root, state.checked_out)
-    if pack:
+    # A push hands on an empty one, too: it says that nothing merged until then need be looked for again.
+    kept = bool(pack) or (here.event == "push" and state.cassette_dir is None)
+    if kept:
         (folder / "recordings").mkdir(exist_ok=True)
-        (folder / "recordings" / recordings.MEMBER).write_text(recordings.dump(pack), encoding="utf-8")
+        (folder / "recordings" / recordings.MEMBER).write_text(
+            recordings.dump(pack, complete=state.complete), encoding="utf-8"
+        )
     if isinstance(state.inputs.shard, tuple):
         sharding.write_status(files, state.exit_code)
-        if pack:
+        if kept:
             shutil.copy(folder / "recordings" / recordings.MEMBER, files)
     given = state.inputs
     _copy_junit(files / "junit.xml", state)
     runner.set_output("artifact", artifact_name(given))
-    runner.set_output("recordings", artifact_name(given, _recordings_name(given)) if pack else "")
+    runner.set_output("recordings", artifact_name(given, _recordings_name(given)) if kept else "")
     cancelled = environ.get(JOB_STATUS) == "cancelled"
     reporting.report(folder, state, here, _client(here, environ), cancelled=cancelled)
     handing.save(folder, state)

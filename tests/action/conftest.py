@@ -111,13 +111,16 @@ class Shop:
         env = {"LLM_BASE": self.provider.url, **how.pop("env", {})}
         return self._runner.use(self.folder, event, payload, run=run, env=env, **how)
 
-    def push(self, *, key: bool = True, branch: str = "main", sha: str = "a" * 40, **how: Any) -> Job:
+    def push(
+        self, *, key: bool = True, branch: str = "main", sha: str = "a" * 40, at: str = "10:00", **how: Any
+    ) -> Job:
         """A push run of the workflow, and its entry among the runs."""
         self.runs += 1
-        self.hub.run(self.runs, event="push", branch=branch, sha=sha, conclusion=None)
+        self.hub.run(self.runs, event="push", branch=branch, sha=sha, conclusion=None, at=at)
         env = (KEY if key else {}) | how.pop("env", {})
-        job = self.use("push", {"before": "0" * 40}, run=self.runs, env=env, sha=sha, ref=branch, **how)
-        self.hub.run(self.runs, event="push", branch=branch, sha=sha, conclusion=job.conclusion)
+        payload = {"before": "0" * 40, "repository": {"default_branch": "main"}}
+        job = self.use("push", payload, run=self.runs, env=env, sha=sha, ref=branch, **how)
+        self.hub.run(self.runs, event="push", branch=branch, sha=sha, conclusion=job.conclusion, at=at)
         return job
 
     def pushed(self, before: Pushed, *, sha: str = "a" * 40) -> None:

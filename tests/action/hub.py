@@ -69,6 +69,7 @@ class Hub:
         self.runs: list[dict[str, Any]] = []
         self.artifacts: dict[int, list[dict[str, Any]]] = {}
         self.merged: dict[str, list[int]] = {}
+        self.commits: list[dict[str, Any]] = []
         self.statuses: dict[str, list[dict[str, Any]]] = {}
         self.branches: dict[str, str] = {}
         self.trees: dict[str, Any] = {}
@@ -114,8 +115,21 @@ class Hub:
         }
         return self.pulls[number]
 
+    def merge(self, number: int, at: str) -> None:
+        """Merge a pull request, at an hour and minute of the day."""
+        moment = f"2026-11-20T{at}:00Z"
+        self.pulls[number] |= {"state": "closed", "merged_at": moment, "updated_at": moment}
+
     def run(
-        self, id: int, *, event: str, branch: str, sha: str, head: str = REPOSITORY, conclusion: str | None = "success"
+        self,
+        id: int,
+        *,
+        event: str,
+        branch: str,
+        sha: str,
+        head: str = REPOSITORY,
+        conclusion: str | None = "success",
+        at: str = "10:00",
     ) -> dict[str, Any]:
         """A run of the workflow, newer than those before it."""
         entry = {
@@ -125,7 +139,7 @@ class Hub:
             "head_sha": sha,
             "status": "completed" if conclusion else "in_progress",
             "conclusion": conclusion,
-            "created_at": "2026-11-20T10:00:00Z",
+            "created_at": f"2026-11-20T{at}:00Z",
             "head_repository": {"full_name": head},
             "path": ".github/workflows/llm.yml",
         }
@@ -269,7 +283,7 @@ class Hub:
             ("GET", r"/pulls", "", self._list_pulls),
             ("GET", r"/pulls/(\d+)", "", lambda _, n: self.pulls.get(int(n)) or (404, {"message": "Not Found"})),
             ("GET", r"/pulls/(\d+)/files", "", lambda _, n: [{"filename": f} for f in self.files.get(int(n), [])]),
-            ("GET", r"/compare/.*", "", lambda _: {"files": [{"filename": f} for f in self.files.get(0, [])]}),
+            ("GET", r"/compare/.*", "", self._compare),
             ("GET", r"/issues/(\d+)/comments", "", lambda _, n: self.comments.get(int(n), [])),
             ("POST", r"/issues/(\d+)/comments", "pull-requests", self._post_comment),
             ("PATCH", r"/issues/comments/(\d+)", "pull-requests", self._patch_comment),
@@ -288,15 +302,23 @@ class Hub:
             ("PATCH", r"/git/refs/heads/(.+)", "contents", self._patch_ref),
         ]
 
+    def _compare(self, request: Received) -> dict[str, Any]:
+        """As GitHub does: 300 files at most, whatever page is asked for."""
+        return {"files": [{"filename": f} for f in self.files.get(0, [])][:300], "commits": self.commits}
+
     def _list_pulls(self, request: Received) -> list[dict[str, Any]]:
         owner, _, branch = request.query.get("head", "").partition(":")
-        return [
+        found = [
             pull
             for pull in self.pulls.values()
             if pull["state"] == request.query.get("state", "open")
+            and pull["base"]["ref"] == request.query.get("base", pull["base"]["ref"])
             and (not owner or pull["head"]["repo"]["full_name"].split("/")[0] == owner)
             and (not branch or pull["head"]["ref"] == branch)
         ]
+        newest_first = request.query.get("direction", "desc") == "desc"
+        by = {"updated": "updated_at"}.get(request.query.get("sort", ""), "number")
+        return sorted(found, key=lambda pull: pull.get(by) or "", reverse=newest_first)
 
     def _post_comment(self, request: Received, number: str) -> Any:
         if len(request.body["body"]) > 65_536:

@@ -98,7 +98,7 @@ def test_packs_that_are_refused(name: str) -> None:
         recordings.load(PACKS[name])
 
 
-def test_a_pack_travels_and_what_is_removed_stays_removed(tmp_path) -> None:
+def test_a_pack_travels_and_takes_nothing_away(tmp_path) -> None:
     old, new = tmp_path / "old", tmp_path / "new"
     text = {name: json.dumps({"schema": 1, "test": name, "interactions": []}, indent=2) + "\n" for name in "abc"}
     for folder in (old, new):
@@ -111,9 +111,17 @@ def test_a_pack_travels_and_what_is_removed_stays_removed(tmp_path) -> None:
     (old / "cassettes/a.json").unlink()
     (old / "cassettes/c.json").write_text(text["c"])
     pack = recordings.load(recordings.dump(recordings.pack(old, before)).encode())
-    assert recordings.apply(new, pack, recordings.snapshot(new)) == 2
+    assert recordings.apply(new, pack) == 1
+    assert sorted(recordings.snapshot(new)) == [f"cassettes/{name}.json" for name in "abc"]
+    assert recordings.apply(new, pack) == 0
+    assert recordings.apply(new, pack, keep=False) == 1
     assert recordings.snapshot(new) == recordings.snapshot(old)
-    assert recordings.apply(new, pack, recordings.snapshot(new)) == 0
+
+
+def test_what_a_commit_removed_is_not_restored(tmp_path) -> None:
+    text = json.dumps({"schema": 1, "test": "a", "interactions": []})
+    assert recordings.apply(tmp_path, {"a.json": recordings.Recording("0" * 64, text)}) == 0
+    assert not (tmp_path / "a.json").exists()
 
 
 def chosen(tmp_path, hub, event: str, changed: tuple[str, ...] = (), **given) -> baselines.Chosen:

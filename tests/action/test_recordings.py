@@ -30,8 +30,7 @@ def test_a_push_re_buys_nothing_and_main_takes_over_after_the_merge(shop: Shop) 
     assert second.outputs["cost-usd"] == "0.000000"
     # Merged: main has neither the recordings nor, here, a key.
     shop.forget_recordings()
-    shop.hub.pulls[7] |= {"state": "closed", "merged_at": "2026-11-20T10:00:00Z"}
-    shop.hub.merged["9" * 40] = [7]
+    shop.hub.merge(7, "10:00")
     merged = shop.push(key=False, sha="9" * 40)
     assert merged.outputs["conclusion"] == "success", merged.log
     assert len(shop.provider.requests) == asked
@@ -44,7 +43,6 @@ def test_a_push_re_buys_nothing_and_main_takes_over_after_the_merge(shop: Shop) 
 
 def test_only_pull_requests_record_in_mode_auto(shop: Shop, main: Shop) -> None:
     shop.file("prompt.txt", "Tell me: ")
-    shop.hub.merged["9" * 40] = []
     pushed = shop.push(sha="9" * 40)
     assert (pushed.conclusion, pushed.outputs["conclusion"]) == ("failure", "failure"), pushed.log
     assert "record mode: none (mode auto records on pull requests)" in pushed.log
@@ -121,7 +119,7 @@ def test_an_artifact_cannot_write_outside_of_the_working_directory(shop: Shop) -
     (shop.folder / "link").symlink_to(shop.folder.parent)
     for path in ("link/pwned.json", "link/new/pwned.json"):
         with pytest.raises(GitHubError, match="outside of the working directory"):
-            recordings.apply(shop.folder, {path: recordings.Recording(None, content)}, {})
+            recordings.apply(shop.folder, {path: recordings.Recording(None, content)})
     shop.hub.run(500, event="pull_request", branch="shorter", sha=SHA)
     pack = {"version": 1, "files": {"../pwned.json": {"base": None, "content": content}}}
     shop.hub.artifact(500, "llm-report-cassettes", {"recordings.json": json.dumps(pack)})
@@ -173,6 +171,11 @@ def test_pull_fetches_them_for_a_commit_by_hand(shop: Shop) -> None:
     refused = pull(shop, "--pr", "9")
     assert refused.returncode == 2
     assert "gh pr checkout 9 && pytest --llm-record=refresh" in refused.stdout
+    shop.hub.refuse("GET", "/pulls/78$", 301, "Moved", location="https://github.example/repositories/1/pulls/78")
+    moved = pull(shop, "--pr", "78")
+    assert moved.returncode == 2
+    assert "Was the repository renamed?" in moved.stdout
+    assert "Traceback" not in moved.stdout
     missing = pull(shop, "--pr", "77")
     assert missing.returncode == 2
     assert "not found" in missing.stdout

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import json
 import time
 import zipfile
 
 import pytest
 
-from pytest_llmops.errors import GitHubError
+from pytest_llmops.errors import ArtifactError, GitHubError
 from pytest_llmops.github import artifacts, baselines, rest, talking
 from pytest_llmops.github.context import Context, PullRequest
 from tests.action.hub import APP, OWN, READ_ONLY, REPOSITORY, Hub
@@ -88,13 +89,37 @@ def test_refusals_say_what_to_do(hub: Hub) -> None:
 
 
 def test_the_rate_limit_is_named(hub: Hub, client: rest.Client) -> None:
-    hub.refuse("GET", "/pulls", 403, "API rate limit exceeded", retry_after="60")
-    with pytest.raises(GitHubError, match="rate limit is used up; try again in 60 s"):
+    hub.refuse("GET", "/pulls", 403, "API rate limit exceeded", retry_after="3600")
+    with pytest.raises(GitHubError, match="rate limit is used up; try again in 3600 s"):
         client.get(f"{PATH}/pulls")
+    assert len(hub.requests) == 1, "nobody waits an hour for it"
+
+
+def test_a_limit_that_passes_is_waited_for_as_long_as_github_says(hub: Hub) -> None:
+    waited: list[float] = []
+    client = rest.Client(hub.url, OWN, sleep=waited.append)
+    hub.refuse("GET", "/pulls", 403, "You have exceeded a secondary rate limit", times=1, retry_after="7")
+    assert client.get(f"{PATH}/pulls") == []
+    soon = {"x_ratelimit_remaining": "0", "x_ratelimit_reset": str(int(time.time()) + 20)}
+    hub.refuse("GET", "/pulls", 403, "API rate limit exceeded", times=1, **soon)
+    assert client.get(f"{PATH}/pulls") == []
+    assert waited[0] == 7
+    assert 19 <= waited[1] <= 21
+    # All in all a minute, then it is told.
+    hub.refuse("GET", "/pulls", 429, "Too many", retry_after="20")
+    with pytest.raises(GitHubError, match="rate limit"):
+        client.get(f"{PATH}/pulls")
+    assert sum(waited) <= rest.PATIENCE
+
+
+def test_a_comment_over_the_limit_was_not_written_and_is_tried_again(hub: Hub, client: rest.Client) -> None:
+    hub.refuse("POST", "/comments$", 403, "You have exceeded a secondary rate limit", times=1, retry_after="0")
+    assert talking.put_comment(client, HERE, 7, MARKER, MARKER, create=True)
+    assert len(hub.comments[7]) == 1
 
 
 def test_a_passing_fault_is_tried_again_and_a_comment_is_not_written_twice(hub: Hub, client: rest.Client) -> None:
-    hub.refuse("GET", "/pulls$", 502, times=2)
+    hub.refuse("GET", "/pulls$", 502, times=3)
     hub.refuse("POST", "/comments$", 502, times=1)
     started = time.monotonic()
     assert client.get(f"{PATH}/pulls") == []
@@ -115,6 +140,41 @@ def test_the_host_that_keeps_artifacts_does_not_see_the_token(hub: Hub, client: 
     (seen,) = hub.at_storage
     assert "authorization" not in seen
     assert OWN not in str(seen)
+
+
+def test_a_renamed_repository_is_followed_on_its_own_host_only(hub: Hub, client: rest.Client) -> None:
+    hub.files[7] = [f"file{n}" for n in range(150)]
+    hub.refuse("GET", "^/repos/octo/old/", 301, "Moved Permanently", location=f"{hub.url}{PATH}/pulls/7/files")
+    assert len(list(client.pages("/repos/octo/old/pulls/7/files"))) == 150
+    number = hub.artifact(5, "llm-report", {"run.json": "{}"})
+    zipped = f"{PATH}/actions/artifacts/{number}/zip"
+    hub.refuse("GET", "^/repos/octo/older/", 301, "Moved Permanently", location=f"{hub.url}{zipped}")
+    assert client.download("/repos/octo/older/zip") == hub.raw(5, "llm-report")
+    elsewhere = hub.url.replace("127.0.0.1", "localhost")
+    hub.refuse("GET", "^/repos/octo/away/", 301, "Moved Permanently", location=f"{elsewhere}{PATH}/pulls")
+    asked = len(hub.requests)
+    with pytest.raises(GitHubError, match="Was the repository renamed"):
+        client.get("/repos/octo/away/pulls")
+    assert len(hub.requests) == asked + 1, "no other host gets the token"
+    hub.refuse("POST", "/comments$", 307, "Temporary Redirect", location=f"{hub.url}{PATH}/issues/8/comments")
+    with pytest.raises(GitHubError, match="Was the repository renamed"):
+        talking.put_comment(client, HERE, 7, MARKER, MARKER, create=True)
+    assert not hub.comments
+
+
+def test_an_archive_that_is_corrupt_or_packed_otherwise_is_told() -> None:
+    whole = zipped("run.json", zipfile.ZIP_DEFLATED)
+    corrupt = whole[:38] + b"\xff" * 50 + whole[88:]
+    for content in (corrupt, whole[:200], zipped("run.json", zipfile.ZIP_LZMA)):
+        with pytest.raises(ArtifactError, match="no zip archive that can be read"):
+            rest.member(content, "run.json")
+
+
+def zipped(name: str, method: int) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        archive.writestr(name, json.dumps([n * n for n in range(500)]))
+    return buffer.getvalue()
 
 
 def test_expired_and_missing_artifacts(hub: Hub, client: rest.Client) -> None:
