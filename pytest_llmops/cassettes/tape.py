@@ -173,8 +173,9 @@ class Tape:
             if self.mode == "none" and not host_matches(host, self.options.allowed_hosts):
                 raise self.missed(self._not_ours(method, url, host))
             return None
-        if self.abandoned:
-            raise self.missed(f"{method} {url}: the test it belongs to was given up")
+        if self.abandoned or self.closed:
+            became = "was given up" if self.abandoned else "has ended: wait there for the threads it starts"
+            raise self.missed(f"{method} {url}: {self.test}, which it belongs to, {became}")
         request = self._request(method, url, body, content_type, route, key)
         request.sdk = keys.sdk(user_agent)
         with self._lock:
