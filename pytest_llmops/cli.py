@@ -183,7 +183,7 @@ def _prune(arguments: argparse.Namespace) -> int:
 def _convert(arguments: argparse.Namespace) -> int:
     from pytest_llmops.cassettes import upkeep
 
-    for one in upkeep.convert(arguments.paths, arguments.output, overwrite=arguments.overwrite):
+    for one in upkeep.convert(arguments.paths, project(), arguments.output, overwrite=arguments.overwrite):
         say(f"{one.source} → {one.target} ({one.interactions} exchanges)")
     return 0
 

@@ -87,8 +87,12 @@ class ItemSession:
         self._undo()
 
     def _undo(self) -> None:
-        """Leave clients and environment as they were: unmarked tests see nothing of this plugin."""
-        self._interception.uninstall()
+        """Leave clients and environment as they were: unmarked tests see nothing of this plugin.
+
+        What a marked test left running on replay is refused its calls until it ends, and nothing else is then.
+        """
+        if not scope.outlived():
+            self._interception.uninstall()
         for name in self._placeholders:
             if os.environ.get(name) == PLACEHOLDER:
                 del os.environ[name]

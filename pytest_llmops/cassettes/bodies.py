@@ -27,7 +27,7 @@ _SUSPECT = re.compile(r"\\u[dD][89a-fA-F]|\d[eE]\+?\d{3}")
 def loads_strict(data: bytes | str) -> Any:
     """Parse JSON that survives being written again; ValueError for the rest (NaN, a key twice, too deep)."""
     try:
-        document = json.loads(data, parse_constant=_no_constant, object_pairs_hook=_unique)
+        document = json.loads(data, parse_constant=no_constant, object_pairs_hook=_unique)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     brackets = (b"[", b"{") if isinstance(data, bytes) else ("[", "{")
@@ -50,7 +50,12 @@ def _deeper(document: Any, limit: int) -> bool:
     return True
 
 
-def _no_constant(name: str) -> Any:
+def no_constant(name: str) -> Any:
+    """For `json`: NaN and Infinity are none.
+
+    Raises:
+        ValueError: always.
+    """
     raise ValueError(f"{name} is no JSON")
 
 

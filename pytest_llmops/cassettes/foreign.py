@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pytest_llmops.cassettes import bodies, keys, redaction
+from pytest_llmops.cassettes import bodies, keeping, keys, redaction
 from pytest_llmops.cassettes.storage import Interaction
 from pytest_llmops.errors import CassetteError
 
 SUFFIXES = (".yaml", ".yml", ".json")
 KeyOf = Callable[[str, str, "bodies.Body | None"], str]
-"""(method, clean URL, stored body) → key; as the tape computes it for a live request."""
+"""(method, URL, body) → key, both as stored; as the tape computes it for a live request."""
 
 
 def is_foreign(document: object) -> bool:
@@ -21,12 +21,18 @@ def is_foreign(document: object) -> bool:
     return isinstance(document, dict) and "version" in document and isinstance(document.get("interactions"), list)
 
 
-def load(path: Path, key_of: KeyOf, *, ignored: frozenset[str] = keys.IGNORED_FIELDS) -> list[Interaction]:
+def load(
+    path: Path,
+    key_of: KeyOf,
+    scrub: redaction.Scrubber | None = None,
+    ignored: frozenset[str] = keys.IGNORED_FIELDS,
+) -> list[Interaction]:
     """The interactions of a vcrpy cassette, as ours.
 
     Args:
         path: YAML or JSON.
         key_of: computes the key a request is found by.
+        scrub: masks what the project declares private; None leaves all as it is.
         ignored: request fields that do not count.
 
     Raises:
@@ -36,7 +42,8 @@ def load(path: Path, key_of: KeyOf, *, ignored: frozenset[str] = keys.IGNORED_FI
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise CassetteError(f"{path}: cannot be read: {error}") from None
-    return [_interaction(request, response, key_of, ignored) for request, response in _pairs(path, text)]
+    scrub = scrub or redaction.Scrubber()
+    return [_interaction(request, response, key_of, scrub, ignored) for request, response in _pairs(path, text)]
 
 
 def _pairs(path: Path, text: str) -> Iterator[tuple[Any, Mapping[str, Any]]]:
@@ -68,11 +75,13 @@ def _pairs(path: Path, text: str) -> Iterator[tuple[Any, Mapping[str, Any]]]:
     yield from zip(requests, responses, strict=True)
 
 
-def _interaction(request: Any, response: Mapping[str, Any], key_of: KeyOf, ignored: frozenset[str]) -> Interaction:
+def _interaction(
+    request: Any, response: Mapping[str, Any], key_of: KeyOf, scrub: redaction.Scrubber, ignored: frozenset[str]
+) -> Interaction:
     headers = {str(k).lower(): _first(v) for k, v in dict(request.headers or {}).items()}
     content_type = headers.get("content-type", "")
-    body = keys.body_document(_bytes(request.body), content_type, ignored)
-    url = keys.clean_url(request.uri)
+    body = scrub(keys.body_document(_bytes(request.body), content_type, ignored))
+    url = scrub.url(keys.clean_url(request.uri))
     document = body.get("json") if body else None
     model = document.get("model") if isinstance(document, dict) else None
     stored: dict[str, Any] = {"method": request.method, "url": url, "content_type": content_type}
@@ -80,7 +89,7 @@ def _interaction(request: Any, response: Mapping[str, Any], key_of: KeyOf, ignor
         stored["model"] = model
     if body is not None:
         stored["body"] = body
-    return {
+    entry: Interaction = {
         "key": key_of(request.method, url, body),
         "role": "app",
         "recorded_at": None,
@@ -88,6 +97,8 @@ def _interaction(request: Any, response: Mapping[str, Any], key_of: KeyOf, ignor
         "response": _response(response),
         "timing": {},
     }
+    keeping.scrub(entry, scrub)
+    return entry
 
 
 def _response(response: Mapping[str, Any]) -> dict[str, Any]:

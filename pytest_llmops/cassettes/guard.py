@@ -1,7 +1,7 @@
 """On replay nothing leaves the machine, HTTP or not: sockets, name look-ups and gRPC channels of a test are refused.
 
 What the HTTP clients send is answered by the tape before it comes to a socket; what comes here speaks something else,
-or is a client nobody intercepts.
+or is a client nobody intercepts. Threads know their test, so that they call nobody when it has ended, either.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from __future__ import annotations
 import http.client
 import ipaddress
 import socket
+import threading
 from collections.abc import Callable
+from contextvars import ContextVar
 from types import ModuleType
 from typing import Any
 
@@ -31,7 +33,13 @@ def patches() -> list[tuple[Any, str, Any]]:
         (socket, "getaddrinfo", _getaddrinfo(socket.getaddrinfo)),
         *((socket, name, _lookup(getattr(socket, name))) for name in ("gethostbyname", "gethostbyname_ex")),
         (http.client.HTTPConnection, "putrequest", _putrequest(http.client.HTTPConnection.putrequest)),
+        (threading.Thread, "start", _start(threading.Thread.start)),
     ]
+
+
+def pool_patches(module: ModuleType) -> list[tuple[Any, str, Any]]:
+    """What replaces the handing of work to a pool: its threads do many tests' work."""
+    return [(module.ThreadPoolExecutor, "submit", _submit(module.ThreadPoolExecutor.submit))]
 
 
 def grpc_patches(module: ModuleType) -> list[tuple[Any, str, Any]]:
@@ -61,6 +69,49 @@ def _refuse_unless_allowed(tape: Tape, host: str, what: str) -> None:
         f"{what} to {host}: nothing leaves the machine on replay, and only HTTP can be recorded\n"
         f"  let it through: llm_allowed_hosts = {host}"
     )
+
+
+_handing_over: ContextVar[bool] = ContextVar("pytest_llmops_handing_over", default=False)
+
+
+def _start(original: Callable[[threading.Thread], None]) -> Callable[[threading.Thread], None]:
+    def start(self: threading.Thread) -> None:
+        tape = None if _handing_over.get() else scope.starter()
+        if tape is None:
+            return original(self)
+        run = scope.belonging(tape, self.run)
+
+        def whole() -> None:
+            try:
+                run()
+            finally:
+                scope.ended(self)
+
+        self.run = whole  # type: ignore[method-assign]
+        scope.outlives(self)
+        try:
+            return original(self)
+        except RuntimeError:
+            scope.ended(self)
+            raise
+
+    return start
+
+
+def _submit(original: Callable[..., Any]) -> Callable[..., Any]:
+    def submit(self: Any, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        tape = scope.starter()
+        token = _handing_over.set(True)  # the pool's threads are started here, and are nobody's
+        try:
+            future = original(self, scope.belonging(tape, fn, pooled=True), *args, **kwargs)
+        finally:
+            _handing_over.reset(token)
+        if tape is not None:
+            scope.outlives(future)
+            future.add_done_callback(scope.ended)
+        return future
+
+    return submit
 
 
 def _connect(name: str, original: Callable[..., Any]) -> Callable[..., Any]:

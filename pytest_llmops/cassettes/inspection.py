@@ -44,7 +44,9 @@ class Finding:
     kind: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: looks like a secret ({self.kind})"
+        found = redaction.find_in_name(self.file.stem)
+        name = self.file.name if found is None else self.file.stem[: found[0]] + redaction.MASKED + self.file.suffix
+        return f"{self.file.with_name(name)}:{self.line}: looks like a secret ({self.kind})"
 
 
 def files(paths: Iterable[Path]) -> list[Path]:
@@ -86,7 +88,7 @@ def is_foreign_json(path: Path) -> bool:
 
 
 def _key_of(method: str, url: str, body: Any) -> str:
-    return keys.key_of(keys.address(method, url, providers.detect(method, url)), body)
+    return keys.key_of(keys.address_of(method, url, body, {}), body)
 
 
 def calls(
@@ -119,27 +121,37 @@ def calls(
 
 
 def audit(paths: Sequence[Path], project: ProjectSettings) -> tuple[list[Finding], int]:
-    """What looks like a secret in cassette files, and how many files were read."""
+    """What looks like a secret in cassette files, or should have been masked, and how many files were read."""
     chosen = files(paths)
     patterns = [re.compile(pattern) for pattern in project.secrets]
-    return [finding for path in chosen for finding in _secrets(path, patterns)], len(chosen)
+    scrub = redaction.Scrubber(project.scrub, project.scrub_fields)
+    return [finding for path in chosen for finding in _secrets(path, patterns, scrub)], len(chosen)
 
 
-def _secrets(path: Path, patterns: Sequence[re.Pattern[str]]) -> Iterator[Finding]:
+def _secrets(path: Path, patterns: Sequence[re.Pattern[str]], scrub: redaction.Scrubber) -> Iterator[Finding]:
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise CassetteError(f"{path}: cannot be read: {error.strerror or error}") from None
+    if (named := redaction.find_in_name(path.stem, patterns)) is not None:
+        yield Finding(path, 1, f"{named[1]}, in the file's name")
     lines = text.splitlines()
+    plain = False
     for number, line in enumerate(lines, 1):
-        kind = redaction.find_secret(line, patterns=patterns)
+        kind = redaction.find_in_any_form(line, patterns=patterns)
         if kind is not None:
+            plain = True
             yield Finding(path, number, kind)
     try:
         entries = interactions(path)
     except CassetteError:  # any text can be looked through, line by line
         return
     for entry in entries:
-        if (found := keeping.secret_in_stream(entry, patterns)) is not None:
-            begins = (number for number, line in enumerate(lines, 1) if f'"key": "{entry["key"]}"' in line)
-            yield Finding(path, next(begins, 1), f"{found[1]}, over several events of a stream")
+        begins = next((number for number, line in enumerate(lines, 1) if f'"key": "{entry["key"]}"' in line), 1)
+        # What another recorder packed or folded no line shows, either.
+        look = keeping.hidden_secret if plain or path.suffix == ".json" else keeping.secret_in
+        if (found := look(entry, patterns)) is not None:
+            how = "over several events of a stream" if found[0] == "the streamed answer" else f"in {found[0]}"
+            yield Finding(path, begins, f"{found[1]}, {how}")
+        elif not keeping.is_scrubbed(entry, scrub):
+            yield Finding(path, begins, "what scrub or scrub_fields masks")

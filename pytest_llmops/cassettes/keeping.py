@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from pytest_llmops import providers
-from pytest_llmops.cassettes import bodies, redaction, storage
+from pytest_llmops.cassettes import bodies, redaction, spelling, storage
 from pytest_llmops.cassettes.storage import Interaction
 from pytest_llmops.cassettes.transfer import CANCELLED, Transfer, to_exchange
+from pytest_llmops.errors import CassetteError
 
 _QUOTA = re.compile(rb"insufficient_quota|credit balance is too low|billing_hard_limit|quota has been exhausted", re.I)
 _STREAMS = ("event-stream", "ndjson", "jsonl", "eventstream")
@@ -23,23 +25,98 @@ def is_refusal_to_serve(entry: Interaction) -> bool:
     return status in (400, 429) and _QUOTA.search(bodies.decode(entry["response"].get("body"))) is not None
 
 
-def secret_in(entry: Interaction, patterns: Sequence[re.Pattern[str]] = ()) -> tuple[str, str] | None:
-    """(field path, kind) of the first thing that looks like a secret, or None."""
+def scrub(entry: Interaction, scrubber: redaction.Scrubber) -> None:
+    """Mask what the project declares private in an answer, what its events spell together as well."""
+    response = entry["response"] = scrubber(entry["response"])
+    if (body := response.get("body")) is not None:
+        response["body"] = spelling.mask(body, scrubber)
+
+
+def is_scrubbed(entry: Interaction, scrubber: redaction.Scrubber) -> bool:
+    """Whether nothing in a stored exchange is left to mask."""
+    request = entry["request"]
+    masked = copy.deepcopy(entry)
+    scrub(masked, scrubber)
+    return (
+        scrubber(request.get("body")) == request.get("body")
+        and scrubber.url(request.get("url", "")) == request.get("url", "")
+        and masked["response"] == entry["response"]
+        and hidden_secret(entry, scrubber=scrubber) is None
+    )
+
+
+def secret_in(
+    entry: Interaction, patterns: Sequence[re.Pattern[str]] = (), scrubber: redaction.Scrubber | None = None
+) -> tuple[str, str] | None:
+    """(field path, kind) of the first thing that looks like a secret, or None.
+
+    Args:
+        entry: scrubbed.
+        patterns: the project's own secrets.
+        scrubber: what it matches still counts, too: it cannot be masked there.
+    """
     stored = {"request": entry["request"], "response": entry["response"]}
-    return redaction.locate_secret(stored, patterns=patterns) or secret_in_stream(entry, patterns)
+    return redaction.locate_secret(stored, patterns=patterns) or hidden_secret(entry, patterns, scrubber)
 
 
-def secret_in_stream(entry: Interaction, patterns: Sequence[re.Pattern[str]] = ()) -> tuple[str, str] | None:
-    """`secret_in`, for one that a stream spells over several events: no event shows it alone."""
-    content_type = str((entry["response"].get("headers") or {}).get("content-type", ""))
-    if not any(name in content_type for name in _STREAMS):
-        return None
-    call = providers.read(to_exchange(entry, replayed=False), store_text=False)
-    if call is None:
-        return None
-    said = [call.text or "", *(json.dumps(tool.arguments, ensure_ascii=False) for tool in call.tool_calls)]
-    kind = redaction.find_secret("\n".join(said), patterns=patterns)
-    return ("the streamed answer", kind) if kind is not None else None
+def hidden_secret(
+    entry: Interaction, patterns: Sequence[re.Pattern[str]] = (), scrubber: redaction.Scrubber | None = None
+) -> tuple[str, str] | None:
+    """`secret_in`, for what no line of the file shows: spelled over several events of a stream, or in binary."""
+    for where, text in _hidden(entry):
+        kind = redaction.find_in_any_form(text, patterns=patterns)
+        if kind is None and scrubber is not None and scrubber(text) != text:
+            kind = "what scrub masks, where nothing can be masked"
+        if kind is not None:
+            return where, kind
+    return None
+
+
+def _hidden(entry: Interaction) -> Iterator[tuple[str, str]]:
+    for name in ("request", "response"):
+        body = entry[name].get("body") or {}
+        if "base64" in body:
+            yield f"{name}.body.base64", bodies.decode(body).decode("latin-1")
+    response = entry["response"]
+    if response.get("body") is None:
+        return
+    content_type = str((response.get("headers") or {}).get("content-type", ""))
+    yield "the streamed answer", "\n".join(spelling.texts(response["body"], content_type))
+    if any(name in content_type for name in _STREAMS):
+        call = providers.read(to_exchange(entry, replayed=False), store_text=False)
+        if call is not None:
+            said = [call.text or "", *(json.dumps(tool.arguments, ensure_ascii=False) for tool in call.tool_calls)]
+            yield "the streamed answer", "\n".join(said)
+
+
+def refusal(cassette: str, found: tuple[str, str]) -> str:
+    """Why a cassette is not written, and the way out.
+
+    Args:
+        cassette: its name.
+        found: what `secret_in` gave.
+    """
+    where, kind = found
+    return (
+        f"{cassette}: not written: {where} looks like a secret ({kind})\n"
+        "  mask it before it is stored, in pyproject.toml:\n"
+        "    [tool.pytest-llmops]\n"
+        "    scrub = ['a regular expression']   # or scrub_fields = ['field_name']"
+    )
+
+
+def checked_name(test: str, patterns: Sequence[re.Pattern[str]] = ()) -> None:
+    """See that a test's id, which becomes a file's name and its first lines, gives no secret away.
+
+    Raises:
+        CassetteError: it does.
+    """
+    kind = redaction.find_in_any_form(test, patterns=patterns)
+    if kind is not None:
+        raise CassetteError(
+            f"{test.partition('[')[0]}: a parameter looks like a secret ({kind}), and the cassette's name holds it\n"
+            "  give it an id: pytest.param(…, id='a-name')"
+        )
 
 
 def without_outages(kept: list[Transfer]) -> tuple[list[Transfer], int]:

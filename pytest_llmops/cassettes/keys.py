@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from pytest_llmops.cassettes import bodies
 from pytest_llmops.exchange import Role
-from pytest_llmops.providers import Route
+from pytest_llmops.providers import Route, detect
 
 _PRODUCT = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,40}/(?:Python )?v?\d{1,4}(?:\.[0-9a-z]{1,8}){0,4}(?![\w-])")
 IGNORED_FIELDS = frozenset({"metadata", "user", "safety_identifier", "prompt_cache_key", "service_tier", "store"})
@@ -72,6 +72,19 @@ def address(method: str, url: str, route: Route | None) -> str:
     host = route.api if route else (parts.hostname or "")
     query = sorted(parse_qsl(parts.query, keep_blank_values=True))
     return f"{method} {host} {parts.path}?{urlencode(query)}"
+
+
+def address_of(method: str, url: str, body: bodies.Body | None, hosts: Mapping[str, str]) -> str:
+    """`address` of a stored request.
+
+    Args:
+        method: of the request.
+        url: as stored.
+        body: as stored.
+        hosts: host to provider (`ProjectSettings.hosts`).
+    """
+    data = bodies.decode(body) if body is not None and "multipart" not in body else None
+    return address(method, url, detect(method, url, data, hosts=hosts))
 
 
 def body_document(data: bytes, content_type: str, ignored: frozenset[str]) -> bodies.Body | None:

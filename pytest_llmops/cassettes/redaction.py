@@ -8,6 +8,7 @@ import re
 import string
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 KEPT_HEADERS = frozenset(
     {
@@ -126,6 +127,31 @@ def find_secret(
     return None
 
 
+def find_in_any_form(
+    text: str, environ: Mapping[str, str] = os.environ, patterns: Sequence[re.Pattern[str]] = ()
+) -> str | None:
+    """`find_secret`, in percent-encoded text, too: queries and forms are written so."""
+    kind = find_secret(text, environ, patterns)
+    for _ in range(2):  # a URL within a URL's query is encoded twice
+        if kind is not None or _PERCENT.search(text) is None:
+            break
+        text = unquote(text)
+        kind = find_secret(text, environ, patterns)
+    return kind
+
+
+_PERCENT = re.compile("%[0-9A-Fa-f]{2}")
+
+
+def find_in_name(stem: str, patterns: Sequence[re.Pattern[str]] = ()) -> tuple[int, str] | None:
+    """Where in a cassette's name a secret begins, and its kind: names join a test and its parameters by hyphens."""
+    for match in re.finditer("^|-", stem):
+        kind = find_in_any_form(stem[match.end() :], patterns=patterns)
+        if kind is not None:
+            return match.end(), kind
+    return None
+
+
 def mask(text: str, environ: Mapping[str, str] = os.environ) -> str:
     """`text`, which may be JSON, with everything that `find_secret` would find replaced by ``[secret]``."""
     text = _KEY_BLOCK.sub(MASKED, text)
@@ -160,10 +186,10 @@ def locate_secret(
 ) -> tuple[str, str] | None:
     """(field path, kind) of the first secret in a document, or None."""
     found = list(strings(document))
-    if find_secret("\n".join(text for _, text in found), environ, patterns) is None:
+    if find_in_any_form("\n".join(text for _, text in found), environ, patterns) is None:
         return None
     for path, text in found:
-        kind = find_secret(text, environ, patterns)
+        kind = find_in_any_form(text, environ, patterns)
         if kind is not None:
             return path, kind
     return None
@@ -175,18 +201,57 @@ class Scrubber:
     def __init__(self, patterns: Sequence[str] = (), fields: Sequence[str] = ()) -> None:
         self._pattern = re.compile("|".join(f"(?:{p})" for p in patterns)) if patterns else None
         self._fields = frozenset(fields)
+        self.active = bool(patterns or fields)
+        """Whether anything is declared private at all."""
 
     def __call__(self, document: Any) -> Any:
         """The document with every match replaced by ``[scrubbed]``."""
-        if self._pattern is None and not self._fields:
-            return document
-        return self._walk(document)
+        return self._walk(document) if self.active else document
+
+    def url(self, url: str) -> str:
+        """The URL with every match in its path and in its query's values replaced, percent-encoded or not."""
+        if not self.active:
+            return url
+        parts = urlsplit(url)
+        plain = unquote(parts.path)
+        path = parts.path if self(plain) == plain else quote(self(plain), safe="/:[]@")
+        pairs = parse_qsl(parts.query, keep_blank_values=True)
+        masked = [(k, SCRUBBED if k in self._fields else self(v)) for k, v in pairs]
+        return parts._replace(path=path, query=parts.query if masked == pairs else urlencode(masked)).geturl()
 
     def _walk(self, value: Any) -> Any:
         if isinstance(value, dict):
             return {k: SCRUBBED if k in self._fields and v is not None else self._walk(v) for k, v in value.items()}
         if isinstance(value, list):
             return [self._walk(v) for v in value]
-        if isinstance(value, str) and self._pattern is not None:
-            return self._pattern.sub(SCRUBBED, value)
+        if isinstance(value, str):
+            if any(name in value for name in self._fields):
+                value = self._within(value)
+            return value if self._pattern is None else self._pattern.sub(SCRUBBED, value)
         return value
+
+    def _within(self, text: str) -> str:
+        """A text that is JSON, or has lines that are (events, arguments of tools), with its fields masked."""
+        masked = self._reread("", text)
+        if masked is not None:
+            return masked
+        lines = text.split("\n")
+        for number, line in enumerate(lines):
+            head = _EVENT.match(line)
+            masked = self._reread(head.group(), line[head.end() :]) if head is not None else None
+            lines[number] = line if masked is None else masked
+        return "\n".join(lines)
+
+    def _reread(self, head: str, text: str) -> str | None:
+        """None where the text is no JSON."""
+        if not text.lstrip().startswith(("{", "[")):
+            return None
+        try:
+            document = json.loads(text)
+            masked = self._walk(document)
+        except (ValueError, RecursionError):
+            return None
+        return head + (text if masked == document else json.dumps(masked, ensure_ascii=False, separators=(",", ":")))
+
+
+_EVENT = re.compile("(?:data:)?[ \\t\\x1e]*")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextvars import ContextVar
+from typing import Any
 
 from pytest_llmops.cassettes.keys import Request
 from pytest_llmops.cassettes.tape import Tape
@@ -21,7 +23,7 @@ key: ContextVar[str | None] = ContextVar("pytest_llmops_key", default=None)
 
 
 def current() -> Tape | None:
-    """The tape in force here; None where no marked test runs.
+    """The tape in force here; None where no marked test runs, unless one has started what is running here.
 
     A context may hold the tape of a finished test (an event loop of session scope was made in it), and a thread of
     the application's has no context of ours: both belong to the running test, where there is just one. Where several
@@ -32,10 +34,81 @@ def current() -> Tape | None:
         return tape
     if tape is None or tape.closed:
         if not _active:
-            return None
+            return _left_behind()
         tape = _active[0] if len(_active) == 1 else _Unclaimed(_active[-1])
     nested = _substitutes.get(id(tape))
     return nested[-1] if nested else tape
+
+
+class _Started(threading.local):
+    """Which test this thread was started by, or the work of a pool that it is doing."""
+
+    tape: Tape | None = None
+    pooled: bool = False
+
+
+_started = _Started()
+_begun_in: ContextVar[Tape | None] = ContextVar("pytest_llmops_begun_in", default=None)
+_outliving: set[object] = set()
+
+
+def starter() -> Tape | None:
+    """The tape that a thread started here, now, belongs to for good; None where no marked test starts it.
+
+    What a fixture of wider scope starts is the fixture's, and serves unmarked tests as well.
+    """
+    tape = _active[-1] if _active and _current.get() is not None else _left_behind()
+    return None if tape is None or _substitutes.get(id(tape)) else tape
+
+
+def belonging(tape: Tape | None, run: Callable[..., Any], *, pooled: bool = False) -> Callable[..., Any]:
+    """`run`, which `tape`'s test started, to be called in a thread: its calls are that test's where no other runs.
+
+    Args:
+        tape: of the test; None where a pool's work is no test's, though its thread may be.
+        run: what the thread does.
+        pooled: it is one piece of a pool's work: the thread does others' afterwards.
+    """
+
+    def running(*args: Any, **kwargs: Any) -> Any:
+        before = _started.tape, _started.pooled
+        _started.tape, _started.pooled = tape, pooled
+        token = _begun_in.set(tape)
+        try:
+            return run(*args, **kwargs)
+        finally:
+            _begun_in.reset(token)
+            _started.tape, _started.pooled = before
+
+    return running
+
+
+def outlives(work: object) -> None:
+    """Work that may go on after its test is under way, until `ended`."""
+    with _lock:
+        _outliving.add(work)
+
+
+def ended(work: object) -> None:
+    """End `outlives`."""
+    with _lock:
+        _outliving.discard(work)
+
+
+def outlived() -> bool:
+    """Whether anything that a marked test started may still be running."""
+    return bool(_outliving)
+
+
+def _left_behind() -> Tape | None:
+    """The tape of the test that started what is running here.
+
+    A thread may run what was scheduled from elsewhere (a loop of the application's, in a thread that the first test
+    started): that has a context of its own.
+    """
+    tape = _started.tape
+    here = _started.pooled or _begun_in.get() is tape or _current.get() is tape
+    return tape if here else None
 
 
 def offline() -> bool:

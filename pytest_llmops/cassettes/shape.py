@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import math
+import base64
 import re
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 _MARKS = re.compile(r"(?:\d{1,12}@\d{1,12}(?:\.\d{1,6})?(?:e[+-]?\d{1,2})?(?: |$))*")
 _TEXTS = ("method", "url", "content_type", "model", "sdk")
 _TIMES = ("at_ms", "elapsed_ms", "first_byte_ms")
+_ENDLESS = 1e15  # ms
 _LISTS = frozenset({"sse", "lines"})
 
 
@@ -26,6 +28,10 @@ def fault(entry: Any) -> str | None:
     for name in _TEXTS:
         if not isinstance(request.get(name, ""), str):
             return f"request.{name} is no text"
+    try:
+        urlsplit(request.get("url", ""))
+    except ValueError:
+        return "request.url is no URL"
     if entry.get("role", "app") not in ("app", "judge"):
         return "role is neither app nor judge"
     return (
@@ -62,10 +68,18 @@ def _body_fault(body: Any, where: str, *, multipart: bool) -> str | None:
             return f"{where}.{kind} is no list of texts"
         return None
     if kind == "base64":
-        return None if isinstance(body[kind], str) else f"{where}.base64 is no text"
+        return _base64_fault(body[kind], where)
     if kind == "json" or (kind == "multipart" and multipart):
         return None
     return f"{where} is of no known kind"
+
+
+def _base64_fault(text: Any, where: str) -> str | None:
+    try:
+        base64.b64decode(text)
+    except (TypeError, ValueError):
+        return f"{where}.base64 is no base64"
+    return None if isinstance(text, str) else f"{where}.base64 is no text"
 
 
 def _timing_fault(timing: Any) -> str | None:
@@ -75,7 +89,7 @@ def _timing_fault(timing: Any) -> str | None:
         return "timing is no object"
     for name in _TIMES:
         value = timing.get(name)
-        if value is not None and not (type(value) in (int, float) and math.isfinite(value)):
+        if value is not None and not (type(value) in (int, float) and abs(value) < _ENDLESS):
             return f"timing.{name} is no number"
     chunks = timing.get("chunks", "")
     if not (isinstance(chunks, str) and _MARKS.fullmatch(chunks)):
@@ -87,7 +101,7 @@ def _date_fault(date: Any) -> str | None:
     if date is None:
         return None
     try:
-        datetime.fromisoformat(date)
+        at = datetime.fromisoformat(date)
     except (TypeError, ValueError):
         return "recorded_at is no date"
-    return None
+    return None if at.tzinfo is not None else "recorded_at names no offset from UTC"

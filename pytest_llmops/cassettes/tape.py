@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import urlsplit
 
 from pytest_llmops import providers
@@ -116,10 +117,13 @@ class Tape:
         self._recordings = Recordings(self._second_key_of)
         self._borrowed = False
         self._holding, self._held_since, self._held_s = 0, 0.0, 0.0
+        self._foreign: list[Interaction] = []
         self._replays = mode != "all" and (mode != "live" or resume)
         self._leftovers: Leftovers | None = None
         self._journal = self._journal_of(path)
         self.existed = False
+        if mode != "none":
+            keeping.checked_name(test, options.secrets)
         if path is not None:
             self._load(path, foreign, stored)
         self.before = list(self._recordings.stored)
@@ -143,7 +147,8 @@ class Tape:
         elif foreign is not None and not self.existed and self._replays:
             from pytest_llmops.cassettes import foreign as reader
 
-            self._recordings.add(reader.load(foreign, self._foreign_key, ignored=self.options.ignored_fields))
+            self._foreign = reader.load(foreign, self._foreign_key, self.options.scrub, self.options.ignored_fields)
+            self._recordings.add(self._foreign)
             self.existed = True
         self._leftovers = Leftovers(path)
         self._replayable(self._leftovers.interactions if self._replays else ())
@@ -178,8 +183,9 @@ class Tape:
             if self.mode == "none" and not host_matches(host, self.options.allowed_hosts):
                 raise self.missed(self._not_ours(method, url, host))
             return None
-        if self.abandoned:
-            raise self.missed(f"{method} {url}: the test it belongs to was given up")
+        if self.abandoned or self.closed:
+            became = "was given up" if self.abandoned else "has ended: wait there for the threads it starts"
+            raise self.missed(f"{method} {url}: {self.test}, which it belongs to, {became}")
         request = self._request(method, url, body, content_type, route, key)
         request.sdk = keys.sdk(user_agent)
         with self._lock:
@@ -269,7 +275,7 @@ class Tape:
     def _request(
         self, method: str, url: str, body: bytes, content_type: str, route: providers.Route | None, key: str | None
     ) -> keys.Request:
-        url = keys.clean_url(url)
+        url = self.options.scrub.url(keys.clean_url(url))
         document = self.options.scrub(keys.body_document(body, content_type, self.options.ignored_fields))
         inner = document.get("json") if document else None
         model = inner.get("model") if isinstance(inner, dict) else None
@@ -320,15 +326,11 @@ class Tape:
     def _second_key_of(self, entry: Interaction) -> str:
         request = entry["request"]
         body = request.get("body")
-        where = self._address(request.get("method", ""), request.get("url", ""), body)
+        where = keys.address_of(request.get("method", ""), request.get("url", ""), body, self.options.hosts)
         return keys.normalised_key(where, body, self.options.id_patterns)
 
-    def _address(self, method: str, url: str, body: bodies.Body | None) -> str:
-        data = bodies.decode(body) if body is not None and "multipart" not in body else None
-        return keys.address(method, url, providers.detect(method, url, data, hosts=self.options.hosts))
-
     def _foreign_key(self, method: str, url: str, body: bodies.Body | None) -> str:
-        return keys.key_of(self._address(method, url, body), self.options.scrub(body))
+        return keys.key_of(keys.address_of(method, url, body, self.options.hosts), body)
 
     # -- a request went wrong -------------------------------------------------------------------------------------
 
@@ -384,8 +386,8 @@ class Tape:
                 f"{urlsplit(transfer.request.url).netloc} answered {status}: shown to the test, not recorded"
             )
             return
-        entry["response"] = self.options.scrub(entry["response"])
-        found = keeping.secret_in(entry, self.options.secrets)
+        keeping.scrub(entry, self.options.scrub)
+        found = keeping.secret_in(entry, self.options.secrets, self.options.scrub)
         with self._lock:
             if found is not None:
                 self.refused.append(found)
@@ -449,16 +451,13 @@ class Tape:
         if self.mode == "live":  # --llm-resume reads the journal; no cassette is made
             return
         if self.refused:
-            if self._journal is not None:
-                self._journal.close()  # the other exchanges are paid for: the next run takes them up from there
-            where, kind = self.refused[0]
-            raise CassetteError(
-                f"{self.name}: not written: {where} looks like a secret ({kind})\n"
-                "  mask it before it is stored, in pyproject.toml:\n"
-                "    [tool.pytest-llmops]\n"
-                "    scrub = ['a regular expression']   # or scrub_fields = ['field_name']"
-            )
+            self._refuse(self.refused[0])
         self._save(self.path, passed=passed)
+
+    def _refuse(self, found: tuple[str, str]) -> NoReturn:
+        if self._journal is not None:
+            self._journal.close()  # the other exchanges are paid for: the next run takes them up from there
+        raise CassetteError(keeping.refusal(self.name, found))
 
     def _save(self, path: Path, *, passed: bool) -> None:
         kept = [t for t in self.transfers if t.kept]
@@ -477,6 +476,9 @@ class Tape:
             if self._journal is not None:
                 self._journal.discard()
             return
+        for entry in self._foreign:  # what we did not record has not been looked through
+            if (found := keeping.secret_in(entry, self.options.secrets, self.options.scrub)) is not None:
+                self._refuse(found)
         with storage.locked(path):
             entries = keeping.in_order(kept)
             if not drop:  # what another process wrote meanwhile stays, and so does what this test did not get to

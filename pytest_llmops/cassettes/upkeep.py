@@ -7,8 +7,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_llmops.cassettes import inspection, storage
+from pytest_llmops.cassettes import bodies, foreign, inspection, keeping, keys, redaction, storage
 from pytest_llmops.errors import CassetteError
+from pytest_llmops.settings import ProjectSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,18 +21,28 @@ class Converted:
     interactions: int
 
 
-def convert(paths: Sequence[Path], output: Path | None = None, *, overwrite: bool = False) -> list[Converted]:
+def convert(
+    paths: Sequence[Path], project: ProjectSettings, output: Path | None = None, *, overwrite: bool = False
+) -> list[Converted]:
     """Write vcrpy's cassettes as ours, beside them or below `output`; the originals stay.
 
     Args:
         paths: files or folders of YAML or JSON cassettes.
+        project: for gateway hosts, ignored fields, and what is masked and refused, as when a test is recorded.
         output: another folder.
         overwrite: replace cassettes of ours that are there already.
 
     Raises:
-        CassetteError: one is no cassette, or would overwrite one.
+        CassetteError: one is no cassette, holds a secret, or would overwrite one.
     """
     done = []
+    scrub = redaction.Scrubber(project.scrub, project.scrub_fields)
+    secrets = [re.compile(pattern) for pattern in project.secrets]
+    ignored = keys.IGNORED_FIELDS | frozenset(project.ignore_fields)
+
+    def key_of(method: str, url: str, body: bodies.Body | None) -> str:
+        return keys.key_of(keys.address_of(method, url, body, project.hosts), body)
+
     for source in inspection.files(paths):
         if source.suffix == ".json" and not inspection.is_foreign_json(source):
             continue
@@ -39,7 +50,11 @@ def convert(paths: Sequence[Path], output: Path | None = None, *, overwrite: boo
         target = (output / source.parent.name if output else source.parent) / storage.file_name(name)
         if target.exists() and not overwrite:
             raise CassetteError(f"{target} exists already; --overwrite replaces it")
-        entries = inspection.interactions(source)
+        entries = foreign.load(source, key_of, scrub, ignored)
+        keeping.checked_name(name, secrets)
+        for entry in entries:
+            if (found := keeping.secret_in(entry, secrets, scrub)) is not None:
+                raise CassetteError(keeping.refusal(str(target), found))
         module = source.parent.parent.parent / f"{source.parent.name}.py"
         storage.save(
             target, entries, test=f"{module.as_posix()}::{name.replace('-', '::', 1) if '-' in name else name}"

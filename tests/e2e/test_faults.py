@@ -595,6 +595,10 @@ DAMAGES = {
     "bad status": (lambda data: data.replace(b'"status": 200', b'"status": "fine"'), "*response.status is*"),
     "bad chunks": (lambda data: data.replace(b'"elapsed_ms"', b'"chunks": "a", "elapsed_ms"'), "*timing.chunks is*"),
     "bad date": (lambda data: data.replace(b'"recorded_at": "2', b'"recorded_at": "x'), "*recorded_at is*"),
+    "naive date": (lambda data: data.replace(b"+00:00", b""), "*recorded_at names no offset*"),
+    "endless number": (lambda data: data.replace(b'_tokens": ', b'_tokens": 1e999, "": '), "*endless*1e999 is no*"),
+    "half a character": (lambda data: data.replace(b"Echo", b"\\ud800"), "*half-a-character*holds half a character*"),
+    "bad URL": (lambda data: data.replace(b"http://", b"http://["), "*request.url is no URL*"),
     "bad body": (lambda data: data.replace(b'"json"', b'"yaml"'), "*interaction 1*body*"),
 }  # fmt: skip
 
@@ -619,8 +623,8 @@ def test_damaged_cassettes_are_one_clear_message_each(project: Project, provider
         name = json.loads(path.read_text())["test"].partition("[")[2].rstrip("]")
         path.write_bytes(DAMAGES[name][0](path.read_bytes()))
     made = len(provider.requests)
-    run = quick(project, provider, "--tb=short", CI="1")
-    assert run.outcomes.get("passed") is None, run.out
+    run = quick(project, provider, "--tb=short", "--llm-stale-after=30", CI="1")
+    assert run.outcomes == {"errors": len(DAMAGES)}, run.out
     assert len(provider.requests) == made
     assert "pytest_llmops/" not in run.out, run.out
     for _, message in DAMAGES.values():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from tests.conftest import Project
 from tests.standin import StandIn
 
@@ -132,3 +134,99 @@ def test_the_projects_own_secrets_and_ids(project: Project, standin: StandIn) ->
     audit = project.command("cassettes", "audit", "cassettes")
     assert audit.returncode == 1
     audit.match("*looks like a secret (pattern 1 of the project's secrets)")
+
+
+OUTLIVING = """
+    import asyncio, contextvars, os, threading, time
+    from concurrent.futures import ThreadPoolExecutor
+
+    import httpx, pytest
+
+    POOL = ThreadPoolExecutor(1)
+    LOOP = asyncio.new_event_loop()
+    left, work = [], []
+
+    def ask(text, after=0.0):
+        time.sleep(after)
+        body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": text}]}
+        return httpx.post(os.environ["LLM_BASE"] + "/v1/chat/completions", json=body).text
+
+    def leave(thread):
+        thread.start()
+        left.append(thread)
+
+    def on_the_loop(text):
+        async def asked():
+            return await asyncio.to_thread(ask, text)
+        return asyncio.run_coroutine_threadsafe(asked(), LOOP).result()
+
+    @pytest.fixture(scope="session")
+    def server():
+        leave(threading.Thread(target=ask, args=["of a fixture", 0.5]))
+
+    @pytest.mark.llm_eval
+    def test_leaves_threads(server):
+        POOL.submit(time.sleep, 0)
+        threading.Thread(target=LOOP.run_forever, daemon=True).start()
+        leave(threading.Thread(target=ask, args=["of a thread", 0.3]))
+        leave(threading.Thread(target=contextvars.copy_context().run, args=[ask, "of its context", 0.3]))
+        leave(threading.Thread(target=lambda: leave(threading.Timer(0.3, ask, ["of its thread"]))))
+        work.append(POOL.submit(ask, "of its work", 0.3))
+
+    def test_unmarked():
+        foreign = threading.Thread(target=ask, args=["foreign"])
+        foreign.start()
+        foreign.join()
+        ask("unmarked")
+        assert isinstance(work[0].exception(), pytest.fail.Exception)
+        POOL.submit(ask, "by the pool").result()
+        on_the_loop("on the loop")
+        for thread in left:
+            thread.join()
+        left.clear()
+
+    @pytest.mark.llm_eval
+    def test_last():
+        leave(threading.Thread(target=ask, args=["at the end", 0.5]))
+"""
+
+
+def test_what_a_test_leaves_running_calls_nobody_on_replay(project: Project, standin: StandIn) -> None:
+    """Threads and pooled work stay refused when their test has ended; unmarked tests, and what is theirs, do not."""
+    project.file("test_app.py", OUTLIVING)
+    run = project.run("-q", "--llm-record=none", "-p", "no:asyncio", env={"LLM_BASE": standin.url})
+    assert (run.returncode, run.outcomes["passed"]) == (0, 3), run.out
+    asked = {request.json["messages"][0]["content"] for request in standin.requests}
+    assert asked == {"foreign", "unmarked", "by the pool", "on the loop", "of a fixture"}
+    run.match("*test_leaves_threads, which it belongs to, has ended: wait there for the threads it starts*")
+
+
+def test_a_run_in_the_same_process_after_threads_were_left(project: Project, standin: StandIn) -> None:
+    """A run may begin while a thread of the one before is refused: no request is met twice, and all is put back."""
+    project.file("conftest.py", "")
+    project.file("test_app.py", OUTLIVING)
+    project.file(
+        "twice.py",
+        """
+        import httpx, pytest, test_app
+
+        @pytest.mark.llm_eval
+        def test_asks():
+            test_app.ask("once")
+
+        if __name__ == "__main__":
+            original = httpx.HTTPTransport.handle_request
+            assert pytest.main(["-q", "--llm-record=none", "-k", "test_last", "test_app.py"]) == 0
+            assert any(thread.is_alive() for thread in test_app.left)
+            assert pytest.main(["-q", "--llm-record=once", "twice.py"]) == 0
+            for thread in test_app.left:
+                thread.join()
+            assert pytest.main(["-q", "--llm-record=none", "twice.py"]) == 0
+            assert httpx.HTTPTransport.handle_request is original
+        """,
+    )
+    run = project.python("twice.py", env={"LLM_BASE": standin.url})
+    assert run.returncode == 0, run.out
+    assert [request.json["messages"][0]["content"] for request in standin.requests] == ["once"]
+    (cassette,) = (project.path / "cassettes").rglob("*.json")
+    assert len(json.loads(cassette.read_text())["interactions"]) == 1

@@ -100,6 +100,10 @@ WHOLE = storage.dump([entry()], "t.py::test")
         (b"[" * 500_000, "nested too deeply"),
         (b'{"a":' * 200_000, "nested too deeply"),
         (b'{"schema": ' + b"1" * 6000 + b"}", "is not whole JSON"),
+        (WHOLE.replace(b"12.5", b"1e999"), "1e999 is no number a cassette can hold"),
+        (WHOLE.replace(b"12.5", b"-Infinity"), "-Infinity is no JSON"),
+        (WHOLE.replace(b'"hi"', b'"h\\ud83di"'), "holds half a character"),
+        (WHOLE.replace(b'"hi"', b'"\xed\xa0\x80"'), "is not whole JSON"),
         (b'{"schema": 1}', "no 'interactions'"),
         (b'{"schema": 1, "interactions": {}}', "'interactions' is no list"),
         (b'"text"', "is no cassette"),
@@ -128,13 +132,15 @@ def test_a_folder_in_its_place(tmp_path: Path) -> None:
         ({"role": []}, "role is neither app nor judge"),
         ({"recorded_at": "yesterday"}, "recorded_at is no date"),
         ({"recorded_at": 5}, "recorded_at is no date"),
+        ({"recorded_at": "2026-01-01T00:00:00"}, "recorded_at names no offset from UTC"),
         ({"timing": 5}, "timing is no object"),
         ({"timing": {"at_ms": "1"}}, "timing.at_ms is no number"),
-        ({"timing": {"elapsed_ms": float("nan")}}, "timing.elapsed_ms is no number"),
-        ({"timing": {"elapsed_ms": float("inf")}}, "timing.elapsed_ms is no number"),
+        ({"timing": {"elapsed_ms": 10**400}}, "timing.elapsed_ms is no number"),
         ({"timing": {"chunks": "1@2,3@4"}}, "timing.chunks is no list of bytes@ms"),
         ({"timing": {"chunks": "9" * 5000 + "@1"}}, "timing.chunks is no list of bytes@ms"),
         ({"request": {"url": 5}}, "request.url is no text"),
+        ({"request": {"url": "http://[x"}}, "request.url is no URL"),
+        ({"request": {"body": {"base64": "abc"}}}, "request.body.base64 is no base64"),
         ({"request": {"body": {"json": 1, "sse": []}}}, "request.body is of no known kind"),
         ({"request": {"body": "x"}}, "request.body is of no known kind"),
         ({"response": {"status": "200"}}, "response.status is no HTTP status"),
@@ -151,6 +157,17 @@ def test_faults_of_an_interaction(change: dict[str, Any], fault: str, tmp_path: 
     assert shape.fault({**entry(), **change}) == fault
     data = json.dumps({"schema": 1, "interactions": [entry(), {**entry(), **change}]}).encode()
     assert f"interaction 2: {fault}" in damaged(data, tmp_path)
+
+
+@pytest.mark.parametrize("time", [float("nan"), float("inf")])
+def test_times_that_are_no_numbers(time: float) -> None:
+    assert shape.fault(entry(timing={"elapsed_ms": time})) == "timing.elapsed_ms is no number"
+
+
+def test_escapes_of_whole_characters_are_read(tmp_path: Path) -> None:
+    (tmp_path / "c.json").write_bytes(WHOLE.replace(b'"hi"', b'"\\ud83d\\ude00 \\\\ud83d"'))
+    (read,) = storage.load(tmp_path / "c.json")
+    assert read["request"]["body"]["json"]["q"] == "\N{GRINNING FACE} \\ud83d"
 
 
 def test_what_is_recorded_has_no_fault() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import json
 import random
@@ -383,9 +384,10 @@ def test_errors_replay_without_rest(path: Path) -> None:
 
 def test_a_body_that_cannot_be_read_is_a_miss_no_application_swallows(path: Path) -> None:
     record(path, "a")
-    path.write_bytes(path.read_bytes().replace(b'"said": "a"', b'"said": NaN'))
     tape = open_tape(path, "none")
     transfer = begin(tape, "a")
+    assert transfer.hit is not None
+    transfer.hit["response"]["body"]["json"] = functools.reduce(lambda inner, _: [inner], range(2000), None)
     with pytest.raises(CassetteMiss, match="a body cannot be read"):
         transfer.playback()
     assert tape.misses

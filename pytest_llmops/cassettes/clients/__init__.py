@@ -13,7 +13,7 @@ import importlib.util
 import sys
 from collections.abc import Callable, Sequence
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 from pytest_llmops.cassettes import guard
 from pytest_llmops.cassettes.clients import aiohttp_client, httpx_client, urllib3_client, urllib_client
@@ -38,6 +38,8 @@ class Interception(importlib.abc.MetaPathFinder):
         guard: also refuse what is not HTTP on replay (`cassettes.guard`).
     """
 
+    _standing: ClassVar[list[Interception]] = []
+
     def __init__(self, *, guard: bool = False) -> None:
         self._guard = guard
         self._undo: list[Patch] = []
@@ -47,9 +49,12 @@ class Interception(importlib.abc.MetaPathFinder):
         """Patch what is imported already, and watch for the rest; nothing to do where that is done."""
         if self in sys.meta_path:
             return
+        while self._standing:  # of an earlier session in this process, kept for a thread that one of its tests left
+            self._standing[-1].uninstall()
+        self._standing.append(self)
         self._patches = dict(PATCHES)
         if self._guard:
-            self._patches["grpc"] = guard.grpc_patches
+            self._patches |= {"grpc": guard.grpc_patches, "concurrent.futures.thread": guard.pool_patches}
             self._apply(guard.patches())
         for name in self._patches:
             module = sys.modules.get(name)
@@ -73,6 +78,7 @@ class Interception(importlib.abc.MetaPathFinder):
         """Put everything back."""
         if self in sys.meta_path:
             sys.meta_path.remove(self)
+            self._standing.remove(self)
         while self._undo:
             owner, attribute, original = self._undo.pop()
             if original is None:  # it was inherited
