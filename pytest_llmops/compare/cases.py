@@ -20,8 +20,9 @@ def broken_cases(
 ) -> tuple[list[BrokenCase], list[CaseFinding]]:
     """Cases that passed in the baseline and fail now.
 
-    On exact replay that is a fact. Else a case is suspect where five or more stored trials all passed and every trial
-    of this run failed; five more failures in a row (its reruns, else the run's own trials) show it broken.
+    On replay of the stored recordings that is a fact, even where not all of them came to be used. Else a case is
+    suspect where five or more stored trials all passed and every trial of this run failed; five more failures in a row
+    (its reruns, else the run's own trials) show it broken.
 
     Returns:
         The broken cases, and the suspects that are not settled or turned out not to be broken.
@@ -32,7 +33,7 @@ def broken_cases(
         now = _passes(pair.trials)
         if not before or not now:
             continue
-        if pair.exact:
+        if pair.replayed:
             if _meets(before, pair.stored.threshold) and not _meets(now, pair.trials[-1].threshold):
                 broken.append(_case(pair, before, now))
         elif len(before) >= GUARD_TRIALS and not any(now) and all(value == 1 for value in before):
@@ -53,7 +54,7 @@ def _case(pair: Pair, before: list[float], now: list[float]) -> BrokenCase:
         baseline_passed=sum(value == 1 for value in before),
         baseline_trials=len(before),
         trials=len(now),
-        deterministic=pair.exact,
+        deterministic=pair.replayed,
         reason=_failure(pair.trials),
     )
 

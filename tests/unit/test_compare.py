@@ -326,6 +326,20 @@ def test_on_replay_a_threshold_says_what_passing_is():
         assert len(comparison.broken_cases) == broken, threshold
 
 
+def test_a_case_that_breaks_before_its_last_call_is_broken_on_replay_too():
+    before = run_of(passes(*[[1]] * 12), replayed=True)
+    now = run_of(passes([0], *[[1]] * 11), replayed=True)
+    use = now.tests[0].cassette
+    use.digest, use.recording = "feed", use.digest
+    comparison = compare(stored(before), now)
+    assert not comparison.deterministic
+    assert [(one.case, one.deterministic) for one in comparison.broken_cases] == [(case("c0"), True)]
+    use.recording = "another recording"
+    assert compare(stored(before), now).broken_cases == []
+    part = stored(now)  # made from a part of the recording, which is replayed: exact
+    assert compare(part, now).deterministic
+
+
 def suspect_builds():
     before = run_of(passes(*[[1] * 5] * 12))
     now = run_of(passes([0], *[[1]] * 11))
