@@ -45,7 +45,7 @@ def stored_answers(settings: Configuration) -> tuple[Answers, str | None]:
     from pytest_llmops.errors import BaselineError
 
     try:
-        return answers.load(answers.path_beside(settings.baseline)), None
+        return answers.beside(settings.baseline), None
     except BaselineError as error:
         return {}, str(error)
 

@@ -121,11 +121,13 @@ class CassetteUse(Record):
 
     Args:
         digest: hash of the exchanges used, equal for the recording run and an unchanged replay of it.
+        recording: hash of the whole recording, where a replay used only some of it.
         live: calls that went to the provider in this run.
     """
 
     file: str | None = None
     digest: str | None = None
+    recording: str | None = None
     replayed: int = 0
     live: int = 0
 

@@ -112,7 +112,7 @@ def _report(arguments: argparse.Namespace) -> int:
         file = Path(run.comparison.baseline)
         stored = baseline.load(file)
     if file is not None:
-        answers = _answers(baseline.answers.path_beside(file))
+        answers = _answers(file)
     output: Path = arguments.output or arguments.record.with_suffix(".html")
     render = pull_request.plain if output.suffix == ".md" else html.render
     page = render(run, baseline=stored, answers=answers, policy=policy)
@@ -121,12 +121,12 @@ def _report(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _answers(path: Path) -> Answers:
-    """The stored answers; unreadable ones are told, and keep nothing from being done."""
+def _answers(file: Path) -> Answers:
+    """A baseline's stored answers; unreadable ones are told, and keep nothing from being done."""
     from pytest_llmops import baseline
 
     try:
-        return baseline.answers.load(path)
+        return baseline.answers.beside(file)
     except LlmopsError as error:
         warn(error)
         return {}
@@ -152,13 +152,12 @@ def _update(arguments: argparse.Namespace) -> int:
     run = baseline.load_run(arguments.record)
     old = baseline.load(arguments.output) if arguments.output.exists() else None
     updated = baseline.update(old, run, settings=project().metrics)
-    answers = baseline.answers.path_beside(arguments.output)
-    stored = baseline.answers.update(_answers(answers), run)
+    stored = baseline.answers.update(_answers(arguments.output), run)
     for case in baseline.prune(updated, run) if arguments.prune else ():
         stored.pop(case, None)
         say(f"dropped {case}")
     baseline.save(arguments.output, updated)
-    baseline.answers.save(answers, stored)
+    baseline.answers.save(baseline.answers.path_beside(arguments.output), stored)
     for line in baseline.dropped(old, updated):
         say(line)
     say(f"wrote {arguments.output}, {len(updated.cases)} cases")

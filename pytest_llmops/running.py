@@ -99,6 +99,7 @@ class Running:
                 file=tape.name if tape.mode != "live" else None,
                 # Labelled texts that no model was asked about give the same rates again, unless the code is another.
                 digest=tape.digest() or _fingerprint(None, evaluation.labelled),
+                recording=tape.unused_digest(),
                 replayed=sum(not t.live for t in tape.transfers),
                 live=sum(t.live for t in tape.transfers),
             ),

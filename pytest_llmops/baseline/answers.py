@@ -27,6 +27,15 @@ def path_beside(baseline: Path) -> Path:
     return baseline.with_name(baseline.name.removesuffix(".json") + ".answers.jsonl.gz")
 
 
+def beside(baseline: Path) -> Answers:
+    """The answers of a baseline; none where it is not there, since a file left behind is of another one.
+
+    Raises:
+        BaselineError: they cannot be read.
+    """
+    return load(path_beside(baseline)) if baseline.is_file() else {}
+
+
 def load(path: Path) -> Answers:
     """Read stored answers; none where there is no such file.
 

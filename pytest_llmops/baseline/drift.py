@@ -57,9 +57,9 @@ class StoredAnswers:
 
 
 def load(file: Path) -> StoredAnswers | None:
-    """The stored answers beside a baseline; None without them, or where a file is damaged (said at the run's end)."""
+    """A baseline's stored answers; None without it or them, or where their file is damaged (said at the run's end)."""
     try:
-        answers = files.load(files.path_beside(file))
+        answers = files.beside(file)
     except BaselineError:
         return None
     return StoredAnswers(load_baseline(file), answers) if answers else None

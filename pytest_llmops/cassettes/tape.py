@@ -416,6 +416,13 @@ class Tape:
         """Hash of the exchanges used, equal for the recording run and an unchanged replay of it."""
         return storage.digest(t.interaction for t in self.transfers if t.interaction is not None)
 
+    def unused_digest(self) -> str | None:
+        """The same hash of the whole recording, where a replay did not use all of it; else None."""
+        used = [t for t in self.transfers if not t.live]
+        if len(used) < len(self.transfers) or len(used) >= len(self.before):
+            return None
+        return storage.digest(self.before)
+
     @property
     def throttled(self) -> bool:
         """Whether a provider's last word on some request was 429, too many requests."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from pytest_llmops import stats
 from pytest_llmops.baseline import GUARD_TRIALS
@@ -10,6 +10,7 @@ from pytest_llmops.compare.pairing import Pair, Pairing
 from pytest_llmops.records import BrokenCase, CaseFinding, TestRecord
 
 REASON_LENGTH = 200
+NAMED = 3
 NO_RECORDING = "their recordings are missing"
 RECORD = "Record what is missing: pytest --llm-record=refresh"
 
@@ -19,8 +20,9 @@ def broken_cases(
 ) -> tuple[list[BrokenCase], list[CaseFinding]]:
     """Cases that passed in the baseline and fail now.
 
-    On exact replay that is a fact. Else a case is suspect where five or more stored trials all passed and every trial
-    of this run failed; five more failures in a row (its reruns, else the run's own trials) show it broken.
+    On replay of the stored recordings that is a fact, even where not all of them came to be used. Else a case is
+    suspect where five or more stored trials all passed and every trial of this run failed; five more failures in a row
+    (its reruns, else the run's own trials) show it broken.
 
     Returns:
         The broken cases, and the suspects that are not settled or turned out not to be broken.
@@ -31,7 +33,7 @@ def broken_cases(
         now = _passes(pair.trials)
         if not before or not now:
             continue
-        if pair.exact:
+        if pair.replayed:
             if _meets(before, pair.stored.threshold) and not _meets(now, pair.trials[-1].threshold):
                 broken.append(_case(pair, before, now))
         elif len(before) >= GUARD_TRIALS and not any(now) and all(value == 1 for value in before):
@@ -52,7 +54,7 @@ def _case(pair: Pair, before: list[float], now: list[float]) -> BrokenCase:
         baseline_passed=sum(value == 1 for value in before),
         baseline_trials=len(before),
         trials=len(now),
-        deterministic=pair.exact,
+        deterministic=pair.replayed,
         reason=_failure(pair.trials),
     )
 
@@ -112,19 +114,20 @@ def _missing_recording(pair: Pair) -> str | None:
     return first_line(reasons[0]) if all(map(is_miss, reasons)) else None
 
 
-def errored_cases(lost: Mapping[str, Sequence[Pair]]) -> list[CaseFinding]:
+def errored_cases(lost: Mapping[str, Sequence[Pair]], guarded: Collection[str]) -> list[CaseFinding]:
     """Cases that lost the value of a gated metric to an error.
 
-    A failed test that did not come to record its metric is no error (its failure is seen as such), nor is a value
+    A failed test that did not come to record its metric is no error where its failure is seen as such, nor is a value
     that was given as ``unscored``.
 
     Args:
         lost: by gated metric, the cases that have stored values and none now.
+        guarded: cases in which ``pass`` gates.
     """
     reasons: dict[str, list[str]] = {}
     for metric, pairs in lost.items():
         for pair in pairs:
-            reason = _missing_recording(pair) or _why_lost(metric, pair.trials)
+            reason = _missing_recording(pair) or _why_lost(metric, pair.trials, guarded=pair.case in guarded)
             if reason and reason not in reasons.setdefault(pair.case, []):
                 reasons[pair.case].append(reason)
     return [
@@ -134,7 +137,23 @@ def errored_cases(lost: Mapping[str, Sequence[Pair]]) -> list[CaseFinding]:
     ]
 
 
-def _why_lost(metric: str, trials: Sequence[TestRecord]) -> str | None:
+def without_value(lost: Mapping[str, Sequence[Pair]], errored: Collection[str]) -> list[str]:
+    """A line for each gated metric that has no value now in cases that are not errored, or they would go unseen."""
+    lines = []
+    for metric, pairs in sorted(lost.items()):
+        names = [pair.case for pair in pairs if pair.case not in errored]
+        if names:
+            plural = "s" * (len(names) != 1)
+            lines.append(f"{metric} has no value now in {len(names)} case{plural} with a stored one: {some(names)}")
+    return lines
+
+
+def some(names: Sequence[str]) -> str:
+    """The first few names, for a note."""
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+
+
+def _why_lost(metric: str, trials: Sequence[TestRecord], *, guarded: bool) -> str | None:
     for trial in trials:
         measured = trial.measurements.get(metric)
         if measured is not None and measured.status == "error":
@@ -142,8 +161,11 @@ def _why_lost(metric: str, trials: Sequence[TestRecord]) -> str | None:
     for trial in trials:
         if trial.outcome == "error":
             return _failure([trial]) or "the test broke down outside its body"
-    if any(metric not in trial.measurements and trial.outcome == "passed" for trial in trials):
+    absent = [trial for trial in trials if metric not in trial.measurements]
+    if any(trial.outcome == "passed" for trial in absent):
         return f"{metric} is no longer recorded"
+    if absent and not guarded:  # else the failures are seen in pass
+        return f"{metric} was not recorded: {_failure(absent) or 'the test failed before'}"
     return None
 
 

@@ -77,6 +77,7 @@ def compare(
     result.accepted += _left_out(result, pairing, accepted)
     known = {*baseline.metrics, *definitions}
     result.notes = _notes(baseline, run, pairing, state, definitions)
+    result.notes += cases.without_value(state.lost, result.errored_cases)
     result.prompt_changes = prompts.changes(baseline.fingerprint, run.fingerprint)
     result.notes += acceptance.remarks(accept, policy.today, known, {*baseline.cases, *pairing.new})
     return result
@@ -192,7 +193,7 @@ def _add_cases(
         for case in pairing.missing
         if (stored := baseline.cases[case]) and any(gates(name, stored.gate, rules[name]) for name in stored.samples)
     }
-    errored = cases.errored_cases(state.lost)
+    errored = cases.errored_cases(state.lost, {one.case for one in guarded})
     result.broken_cases = broken
     result.suspect_cases = [one.case for one in suspects if one.reason and "not broken" not in one.reason]
     result.errored_cases = [one.case for one in errored]

@@ -19,12 +19,14 @@ class Pair:
     Args:
         positions: the stored trials to compare with, where the run replays only some of them; None: all.
         exact: every trial replayed a recording the baseline was made from, so that any difference is the code's.
+        replayed: the same, but some trial came to use only a part of its recording.
     """
 
     case: str
     trials: list[TestRecord]
     stored: CaseBaseline
     exact: bool = False
+    replayed: bool = False
     positions: list[int] | None = None
 
     @property
@@ -106,24 +108,31 @@ def _missing(
 
 
 def _matched(found: Pair) -> Pair:
-    """Find the stored trial of every replayed one; the pair is exact where each has its own."""
+    """Find the stored trial of every replayed one; the pair is exact where each has its own, wholly replayed."""
     free = {position: digest for position, digest in enumerate(found.stored.digests) if digest}
     if not free:
         return found
-    positions = []
+    positions, exact = [], True
     for trial in found.trials:
-        digest = short_digest(trial.cassette.digest)
-        same = [position for position in free if free[position] == digest]
-        same.sort(key=lambda position: position != trial.trial)
-        match = next((position for position in same if _is_replay(trial, found.stored, position)), None)
+        match = _match(trial, trial.cassette.digest, found.stored, free)
+        if match is None:
+            # Code that breaks between two calls uses a part of its recording: chance is in that no more than else.
+            exact, match = False, _match(trial, trial.cassette.recording, found.stored, free)
         if match is None:
             return found
         del free[match]
         positions.append(match)
-    found.exact = True
+    found.exact, found.replayed = exact, True
     if positions != list(range(len(found.stored.digests))):
         found.positions = positions
     return found
+
+
+def _match(trial: TestRecord, digest: str | None, stored: CaseBaseline, free: Mapping[int, str]) -> int | None:
+    """The position of the stored trial with this recording, the one of the same number where several have it."""
+    same = [position for position in free if free[position] == short_digest(digest)]
+    same.sort(key=lambda position: position != trial.trial)
+    return next((position for position in same if _is_replay(trial, stored, position)), None)
 
 
 def _is_replay(trial: TestRecord, stored: CaseBaseline, position: int) -> bool:

@@ -323,6 +323,32 @@ def test_a_baseline_that_is_not_there(suite, standin):
     taken.match("ERROR: *made.json: this is a run record, not a baseline. Make one of it: pytest-llmops baseline *")
 
 
+def test_a_case_that_breaks_between_two_calls_is_broken_on_replay(project, standin):
+    write_app(project)
+    test = """
+        import pytest
+        from app import ask
+
+        @pytest.mark.llm_eval(dataset="cases.jsonl", threshold=None)
+        def test_two(llm_eval, llm_case):
+            first = llm_eval.run(ask, "first " + llm_case.input).text
+            BREAK
+            llm_eval.run(ask, "second " + llm_case.input)
+        """
+    project.file("cases.jsonl", cases(*NAMES))
+    project.file("test_two.py", test.replace("BREAK", "assert first"))
+    env = speaking_to(standin)
+    assert project.run(BASELINE, "--llm-update-baseline", env=env).returncode == 0
+    project.file("test_two.py", test.replace("BREAK", 'assert llm_case.id != "c3"'))
+    run = project.run(BASELINE, "--llm-record=none", "--llm-json=run.json", env=env)
+    assert run.returncode == 1, run.out
+    run.match("*FAILED llm-baseline::broken-cases - 1 case broken")
+    [broken] = valid(run.record)["comparison"]["broken_cases"]
+    assert (broken["case"], broken["deterministic"]) == ("test_two.py::test_two[c3]", True)
+    project.file("test_two.py", test.replace("BREAK", "llm_eval.gone()"))  # before any second call, in all cases
+    assert project.run(BASELINE, "--llm-record=none", env=env).returncode == 1
+
+
 def test_values_that_an_update_drops_are_told(suite, standin):
     suite.file("pyproject.toml", SETTINGS + '    direction = "higher"\n')
     arguments = (BASELINE, "--llm-update-baseline", "--llm-record=none", "-k", "c1-")

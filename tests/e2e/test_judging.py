@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 
 import pytest
@@ -248,6 +249,23 @@ def test_a_live_run_tells_a_judge_that_moved(judged, standin, env, n):
     assert moved.returncode == 1
     moved.match("*judge drift: helpfulness moved by -0.500, 0.750 → 0.250 on the same 10 stored answers*")
     assert sum("helpfulness" in test.get("rejudged", {}) for test in moved.record["tests"]) == 10
+
+
+def test_making_the_baseline_anew_judges_no_answer_of_the_old_one(judged, standin, env):
+    arguments = ("--llm-record=live", "--llm-baseline=b.json", "--llm-update-baseline", "--llm-json=run.json")
+    cases = [json.dumps({"id": f"c{i}", "input": f"GOOD day {i}"}) for i in range(3)]
+    judged.file("cases.jsonl", "\n".join(cases))
+    judged.file("test_it.py", TEST)
+    judged.run(*arguments, env=env)
+    judged.file("cases.jsonl", "\n".join(cases[:2]))
+    (judged.path / "b.json").unlink()
+    again = judged.run(*arguments, env=env)
+    assert again.outcomes == {"passed": 2}, again.out
+    assert [test["outcome"] for test in again.record["tests"]] == ["passed"] * 2
+    assert '"pass":1' in judged.read("b.json")
+    assert '"pass":0' not in judged.read("b.json")
+    with gzip.open(judged.path / "b.answers.jsonl.gz", "rt") as kept:
+        assert len(kept.readlines()) == 2
 
 
 def test_a_judge_s_tone_that_moved_is_told_too(judged, standin, env):

@@ -326,6 +326,20 @@ def test_on_replay_a_threshold_says_what_passing_is():
         assert len(comparison.broken_cases) == broken, threshold
 
 
+def test_a_case_that_breaks_before_its_last_call_is_broken_on_replay_too():
+    before = run_of(passes(*[[1]] * 12), replayed=True)
+    now = run_of(passes([0], *[[1]] * 11), replayed=True)
+    use = now.tests[0].cassette
+    use.digest, use.recording = "feed", use.digest
+    comparison = compare(stored(before), now)
+    assert not comparison.deterministic
+    assert [(one.case, one.deterministic) for one in comparison.broken_cases] == [(case("c0"), True)]
+    use.recording = "another recording"
+    assert compare(stored(before), now).broken_cases == []
+    part = stored(now)  # made from a part of the recording, which is replayed: exact
+    assert compare(part, now).deterministic
+
+
 def suspect_builds():
     before = run_of(passes(*[[1] * 5] * 12))
     now = run_of(passes([0], *[[1]] * 11))
@@ -459,11 +473,34 @@ def test_a_failed_test_that_did_not_come_to_its_metric_is_not_errored_and_a_pass
     assert "no longer recorded" in failures(comparison)[0].message
 
 
-def test_unscored_is_no_error():
+def test_a_crash_before_the_only_gated_metric_is_errored():
+    """Where `pass` does not gate, nobody else would see that most values are gone."""
+    fields = {"gate": ["tone"], "threshold": None}
+    before = stored(run_of({"tone": [0.5] * 24, "pass": [1.0] * 24}, **fields))
+    now = run_of({"tone": [0.5] * 24, "pass": [1.0] * 24}, **fields)
+    for test in now.tests[:18]:
+        test.measurements = {"pass": measurement("pass", 0.0)}
+        test.outcome, test.error = "failed", "RuntimeError: boom"
+    comparison = compare(before, now)
+    assert len(comparison.errored_cases) == 18
+    assert names(comparison) == ["errored-cases"]
+    assert "tone was not recorded: RuntimeError: boom" in failures(comparison)[0].message
+    for test in now.tests:
+        test.gate = ["tone", "pass"]
+    comparison = compare(before, now)
+    assert names(comparison) == ["pass"]
+    assert any(note.startswith("tone has no value now in 18 cases with a stored one: ") for note in comparison.notes)
+
+
+def test_unscored_is_no_error_and_is_said():
     before = stored(run_of({"tone": [0.5] * 12}))
     now = run_of({"tone": [0.5] * 12})
-    now.tests[0].measurements["tone"] = Measurement(status="unscored", source="judge")
-    assert failures(compare(before, now)) == []
+    for test in now.tests[:4]:
+        test.measurements["tone"] = Measurement(status="unscored", source="judge")
+    comparison = compare(before, now)
+    assert failures(comparison) == []
+    listed = ", ".join(map(case, ("c0", "c1", "c2")))
+    assert comparison.notes == [f"tone has no value now in 4 cases with a stored one: {listed} and 1 more"]
 
 
 @pytest.mark.parametrize(
