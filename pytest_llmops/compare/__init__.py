@@ -2,6 +2,7 @@
 
 from pytest_llmops.compare.arms import compare_arms
 from pytest_llmops.compare.confirming import unconfirmed
+from pytest_llmops.compare.failing import case_fails, failing_cases
 from pytest_llmops.compare.failures import Failure, fails, failures
 from pytest_llmops.compare.gate import compare
 from pytest_llmops.compare.policy import Policy
@@ -11,9 +12,11 @@ from pytest_llmops.compare.summary import cost_by_tag, fingerprint, summarize
 __all__ = [
     "Failure",
     "Policy",
+    "case_fails",
     "compare",
     "compare_arms",
     "cost_by_tag",
+    "failing_cases",
     "fails",
     "failures",
     "fingerprint",
