@@ -3,7 +3,7 @@
 from pytest_llmops.compare.arms import compare_arms
 from pytest_llmops.compare.confirming import unconfirmed
 from pytest_llmops.compare.failing import case_fails, failing_cases
-from pytest_llmops.compare.failures import Failure, fails, failures
+from pytest_llmops.compare.failures import Failure, fails, failures, is_empty
 from pytest_llmops.compare.gate import compare
 from pytest_llmops.compare.policy import Policy
 from pytest_llmops.compare.shards import merge
@@ -20,6 +20,7 @@ __all__ = [
     "fails",
     "failures",
     "fingerprint",
+    "is_empty",
     "merge",
     "summarize",
     "unconfirmed",

@@ -25,7 +25,7 @@ STATUSES = {
 
 
 def render(run: RunRecord, policy: Policy | None = None) -> str:
-    """The CTRF document: a test an evaluation, and one for each gated metric and whatever else the gate failed.
+    """The CTRF document: a test an evaluation, and one for each gated metric and whatever else failed.
 
     Args:
         run: the run.
@@ -91,6 +91,9 @@ def _test(test: TestRecord, *, case_failed: bool) -> dict[str, Any]:
 
 
 def _verdicts(run: RunRecord, policy: Policy) -> Iterator[dict[str, Any]]:
+    for nodeid in run.also_failed:
+        suite, _, name = nodeid.partition("::")
+        yield {"name": name or nodeid, "status": "failed", "duration": 0, "suite": [suite], "type": "other"}
     for nodeid, message in safety.failures(run):
         yield {
             "name": nodeid,

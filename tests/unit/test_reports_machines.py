@@ -84,6 +84,12 @@ def test_ctrf_tolerates_failed_trials_only_where_their_case_did_not_fail(thresho
     assert counts == {"passed": 4 - failing, "failed": failed, "skipped": 0, "other": other, "pending": 0}
 
 
+def test_ctrf_counts_whatever_else_failed_the_run():
+    counts, tests = ctrf_of(run([trial("a", {"pass": 1})], also_failed=["llm-baseline::node-ids", "t.py::test_x"]))
+    assert (counts["passed"], counts["failed"]) == (1, 2)
+    assert {tests[name]["status"] for name in ("node-ids", "test_x")} == {"failed"}
+
+
 def test_ctrf_of_nothing():
     assert ctrf_of(run([]))[1] == {}
 
