@@ -18,6 +18,7 @@ from pytest_llmops.options import MARKER
 if TYPE_CHECKING:
     from pytest_llmops.baseline import Baseline
     from pytest_llmops.baseline.answers import Answers
+    from pytest_llmops.compare import Policy
     from pytest_llmops.configuration import Configuration
     from pytest_llmops.gating import Gate
     from pytest_llmops.records import RunRecord, TestRecord
@@ -39,6 +40,7 @@ class Controller:
         config.pluginmanager.register(self._answers, "llmops-arms")
         self._records: dict[str, TestRecord] = {}
         self._prompt_texts: dict[str, str] = {}
+        self._failed: list[str] = []
         self._lost: dict[str, str] = {}
         self._locations: dict[str, tuple[str, int | None, str]] = {}
         self._deselected: set[str] = set()
@@ -97,6 +99,8 @@ class Controller:
             self._locations[report.nodeid] = report.location
         elif report.failed and str(report.when) == "???":  # xdist: its worker died in the middle of it
             self._lost[report.nodeid] = str(report.longrepr)
+        if report.failed:
+            self._failed.append(report.nodeid)
         if report.when == "call" and _tolerated(report):
             last_failed = self._config.pluginmanager.get_plugin("lfplugin")
             if last_failed is not None:
@@ -188,6 +192,7 @@ class Controller:
         from pytest_llmops.gating import policy_of
 
         policy = policy_of(settings)
+        run.also_failed = self._also_failed(run, policy)
         written = []
         for option, path, why in outputs.write(run, settings, policy, baseline=self._stored, answers=answers):
             if why is None:
@@ -200,6 +205,17 @@ class Controller:
             tell_shared(settings.json, settings.apart_from, self._config.rootpath)
         if written and self._config.option.verbose >= 0:
             self._say(f"llmops: wrote {', '.join(written)}")
+
+    def _also_failed(self, run: RunRecord, policy: Policy) -> list[str]:
+        """What failed and is told nowhere else in the record: other tests, and checks of the run itself."""
+        from pytest_llmops import compare
+        from pytest_llmops.reports import safety
+
+        told = {name for test in run.tests for name in (test.id, test.case)}
+        told |= {nodeid for nodeid, _ in safety.failures(run)}
+        if run.comparison is not None:
+            told |= {failure.nodeid for failure in compare.failures(run.comparison, policy)}
+        return [nodeid for nodeid in dict.fromkeys(self._failed) if nodeid not in told]
 
     def _judge_pairs(self, tests: list[TestRecord]) -> None:
         from pytest_llmops import pairs

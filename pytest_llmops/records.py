@@ -416,6 +416,8 @@ class RunRecord(Record):
     comparison: Comparison | None = None
     safety: SafetySummary | None = None
     """None where nothing in the run is about safety."""
+    also_failed: list[str] = Field(default_factory=list)
+    """Node ids of what else failed: tests that are no evaluations, checks of the run (``llm-baseline::node-ids``)."""
     ab: list[ArmsComparison] = Field(default_factory=list)
 
 

@@ -2,7 +2,8 @@
 
 from pytest_llmops.compare.arms import compare_arms
 from pytest_llmops.compare.confirming import unconfirmed
-from pytest_llmops.compare.failures import Failure, fails, failures
+from pytest_llmops.compare.failing import case_fails, failing_cases
+from pytest_llmops.compare.failures import Failure, fails, failures, is_empty
 from pytest_llmops.compare.gate import compare
 from pytest_llmops.compare.policy import Policy
 from pytest_llmops.compare.shards import merge
@@ -11,12 +12,15 @@ from pytest_llmops.compare.summary import cost_by_tag, fingerprint, summarize
 __all__ = [
     "Failure",
     "Policy",
+    "case_fails",
     "compare",
     "compare_arms",
     "cost_by_tag",
+    "failing_cases",
     "fails",
     "failures",
     "fingerprint",
+    "is_empty",
     "merge",
     "summarize",
     "unconfirmed",

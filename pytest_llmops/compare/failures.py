@@ -77,6 +77,11 @@ def failures(comparison: Comparison, policy: Policy | None = None) -> list[Failu
     return found
 
 
+def is_empty(comparison: Comparison) -> bool:
+    """Whether nothing of the run has anything in the baseline to be compared with."""
+    return not comparison.deterministic and not any(row.cases for row in comparison.metrics)
+
+
 def _listed(name: str, word: str, lines: list[str], comparison: Comparison) -> Failure:
     missed = [line for line in lines if is_miss(line)]
     word = f"{word}: no recording" if len(missed) == len(lines) else word

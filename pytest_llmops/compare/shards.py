@@ -51,6 +51,7 @@ def merge(
         metrics=summarize(tests, settings=settings),
         cost_by_tag=cost_by_tag(tests),
         safety=safety.summarize(tests, limits),
+        also_failed=sorted({nodeid for _, run in shards for nodeid in run.also_failed}),
         ab=compare_arms(tests, settings=settings),
     )
 

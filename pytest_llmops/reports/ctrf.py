@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from pytest_llmops.compare import Policy, failures
+from pytest_llmops.compare import Policy, failing_cases, failures
 from pytest_llmops.records import RunRecord, TestRecord
 from pytest_llmops.reports import safety
 
@@ -25,13 +25,15 @@ STATUSES = {
 
 
 def render(run: RunRecord, policy: Policy | None = None) -> str:
-    """The CTRF document: a test an evaluation, and one for each gated metric and whatever else the gate failed.
+    """The CTRF document: a test an evaluation, and one for each gated metric and whatever else failed.
 
     Args:
         run: the run.
         policy: the gate's settings, for what counts as red.
     """
-    tests = [*map(_test, (test for test in run.tests if not test.rerun)), *_verdicts(run, policy or Policy())]
+    failing = failing_cases(run.tests)
+    tests = [_test(test, case_failed=test.case in failing) for test in run.tests if not test.rerun]
+    tests += _verdicts(run, policy or Policy())
     counts = Counter(test["status"] for test in tests)
     took = sum(test["duration"] for test in tests)
     stop = run.created
@@ -64,11 +66,11 @@ def _epoch_ms(moment: datetime) -> int:
     return round(moment.timestamp() * 1000)
 
 
-def _test(test: TestRecord) -> dict[str, Any]:
+def _test(test: TestRecord, *, case_failed: bool) -> dict[str, Any]:
     file, _, name = test.id.partition("::")
     entry: dict[str, Any] = {
         "name": name or test.id,
-        "status": _status(test),
+        "status": "other" if test.outcome == "failed" and not case_failed else STATUSES[test.outcome],
         "rawStatus": test.outcome,
         "duration": round(test.duration_s * 1000),
         "suite": [file],
@@ -88,13 +90,10 @@ def _test(test: TestRecord) -> dict[str, Any]:
     return entry
 
 
-def _status(test: TestRecord) -> str:
-    """A failed trial whose case decides by its share of trials is no failed test."""
-    tolerated = test.outcome == "failed" and (test.threshold is None or test.threshold < 1.0)
-    return "other" if tolerated else STATUSES[test.outcome]
-
-
 def _verdicts(run: RunRecord, policy: Policy) -> Iterator[dict[str, Any]]:
+    for nodeid in run.also_failed:
+        suite, _, name = nodeid.partition("::")
+        yield {"name": name or nodeid, "status": "failed", "duration": 0, "suite": [suite], "type": "other"}
     for nodeid, message in safety.failures(run):
         yield {
             "name": nodeid,
@@ -118,9 +117,7 @@ def _verdicts(run: RunRecord, policy: Policy) -> Iterator[dict[str, Any]]:
         }
         if name in rows:
             entry["rawStatus"] = rows[name].verdict
-            entry["extra"] = rows[name].model_dump(
-                include={"cases", "baseline", "current", "delta", "p_adjusted", "mde"}
-            )
+            entry["extra"] = rows[name].model_dump(include=SHOWN)
         if name in red:
             entry["message"] = red[name]
         yield entry

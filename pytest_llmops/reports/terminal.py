@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from pytest_llmops.compare import Policy, fails, failures
+from pytest_llmops.compare import Policy, fails, failures, is_empty
 from pytest_llmops.compare.cases import NO_RECORDING, RECORD, is_miss
 from pytest_llmops.records import CaseFinding, Comparison, MetricComparison, RunRecord
 from pytest_llmops.reports import text
@@ -229,7 +229,7 @@ def _named(word: str, found: list[tuple[str, str]], width: int, color: bool, sha
 def _closing(comparison: Comparison, policy: Policy, width: int, color: bool) -> list[str]:
     red = failures(comparison, policy)
     gating = [row for row in comparison.metrics if row.gate]
-    if not red and not any(row.cases for row in comparison.metrics) and not comparison.deterministic:
+    if not red and is_empty(comparison):
         said, shade = "gate: nothing was compared", "yellow"
     elif red:
         said, shade = f"gate: FAILED ({', '.join(text.clean(one.name) for one in red)})", "red"

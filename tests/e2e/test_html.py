@@ -107,7 +107,7 @@ def report(project, standin):
 def test_a_reader_finds_the_verdict_and_what_changed(report, reader):
     reader.open(report.path / "out" / "report.html")
     page = reader.page
-    assert page.locator("h1").inner_text() == "Gate failed: brevity"
+    assert page.locator("h1").inner_text() == "Gate failed: brevity; 1 of 12 cases failed"
     assert page.locator("table.verdicts tr.gates", has_text="brevity").locator(".verdict").inner_text() == "regressed"
     assert page.locator("#count").inner_text() == "12 of 12 cases"
     sync_api.expect(page.locator("figure.chart canvas").nth(1)).to_be_attached()
@@ -152,8 +152,72 @@ def test_the_command_makes_the_same_page_of_a_record(report, reader):
     done = report.command("report", "run.json", "-o", "again.html")
     assert done.returncode == 0, done.out
     reader.open(report.path / "again.html")
-    assert reader.page.locator("h1").inner_text() == "Gate failed: brevity"
+    assert reader.page.locator("h1").inner_text() == "Gate failed: brevity; 1 of 12 cases failed"
     assert "with much more" in reader.page.locator("#detail ins").first.inner_text()
+
+
+OUTCOMES = """
+    import os
+    import pytest
+
+    WRONG = os.environ.get("WRONG", "").split()
+
+    @pytest.mark.llm_eval
+    @pytest.mark.parametrize("case", range(4))
+    def test_strict(llm_eval, case):
+        assert "strict" not in WRONG or case != 2, "strict went wrong"
+
+    @pytest.mark.llm_eval(trials=4, threshold=0.5)
+    def test_flaky(request, llm_eval):
+        failing = 3 if "share" in WRONG else 2 if "trials" in WRONG else 0
+        assert int(request.node.name[-2]) >= failing, "flaky went wrong"
+
+    def test_other():
+        assert "other" not in WRONG
+"""
+BASELINE = "--llm-baseline=base.json"
+NOTHING = "nothing was compared with the baseline"
+STRICT, FLAKY = "test_it.py::test_strict[2]", "test_it.py::test_flaky"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "options", "status", "tone", "said", "failed"),
+    [
+        ("", [], 0, "good", "5 cases, none failed; not compared with a baseline", []),
+        ("trials", [], 0, "good", "5 cases, none failed; not compared with a baseline", []),
+        ("share", [], 1, "bad", "1 of 5 cases failed; not compared with a baseline", [FLAKY]),
+        ("", [BASELINE], 0, "good", "Gate passed", []),
+        ("new", [BASELINE], 1, "bad", "1 of 5 cases failed; gate passed", [STRICT]),
+        ("other", [BASELINE], 1, "bad", "Also failed: test_it.py::test_other; gate passed", []),
+        ("moved", [BASELINE], 1, "bad", f"Also failed: llm-baseline::node-ids; {NOTHING}", []),
+        ("elsewhere", [BASELINE], 0, "open", NOTHING.capitalize(), []),
+    ],
+)  # fmt: skip
+def test_the_headline_is_as_red_as_pytests_exit(reader, project, wrong, options, status, tone, said, failed):
+    project.file("test_it.py", OUTCOMES)
+    project.file("pyproject.toml", "[tool.pytest-llmops.metrics.pass]\ngate = false\n")
+    if options:
+        project.run(BASELINE, "--llm-update-baseline", *(["-k", "flaky"] if wrong == "new" else []))
+        if wrong in ("moved", "elsewhere"):
+            stored = project.read("base.json")
+            new = {"moved": "folder/test_it.py", "elsewhere": "test_else.py"}[wrong]
+            project.file("base.json", stored.replace("test_it.py", new))
+    run = project.run(*options, "--llm-html=page.html", env={"WRONG": "strict" if wrong == "new" else wrong})
+    assert run.returncode == status, run.out
+    reader.open(project.path / "page.html")
+    page = reader.page
+    assert page.locator("h1").inner_text() == said
+    assert page.title().startswith(said)
+    assert tone in page.locator("header").get_attribute("class").split()
+    assert page.locator(".failures button").all_inner_texts() == failed
+    assert ("(1 failed)" in page.locator(".numbers").inner_text().partition(",")[0]) == bool(failed)
+    outcomes = page.locator("#outcome option").all_inner_texts()
+    assert ("failed" in outcomes) == bool(failed)
+    assert ("tolerated" in outcomes) == (wrong == "trials")
+    for name in failed:
+        page.locator(".failures button", has_text=name).click()
+        assert name in reader.detail()
+        assert "went wrong" in page.locator(".failures li", has_text=name).inner_text()
 
 
 def test_nothing_a_model_wrote_is_run_or_fetched(reader, tmp_path):

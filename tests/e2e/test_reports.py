@@ -187,3 +187,26 @@ def test_a_baseline_is_pruned_only_on_request(suite, standin):
     assert pruned.out == "dropped test_it.py::test_it[c11]\nwrote base.json, 11 cases\n"
     assert "test_it[c11]" not in suite.read("base.json")
     assert "test_it[c3]" in suite.read("base.json")
+
+
+FLAKY = """
+    import pytest
+
+    @pytest.mark.llm_eval(trials=4, threshold=0.5)
+    @pytest.mark.parametrize("failing", [0, 2, 4])
+    def test_it(request, llm_eval, failing):
+        assert int(request.node.name[-2]) >= failing, "not this time"
+"""
+
+
+def test_ctrf_counts_a_case_below_its_threshold_as_failed(project):
+    project.file("test_it.py", FLAKY)
+    run = project.run("--llm-ctrf=ctrf.json")
+    assert run.returncode == 1, run.out
+    results = json.loads(project.read("ctrf.json"))["results"]
+    by_status = {}
+    for test in results["tests"]:
+        by_status.setdefault(test["status"], set()).add(test["extra"]["case"])
+    assert by_status["failed"] == {"test_it.py::test_it[4]"}
+    assert by_status["other"] == {"test_it.py::test_it[2]"}
+    assert (results["summary"]["failed"], results["summary"]["other"]) == (4, 2)

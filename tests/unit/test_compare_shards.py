@@ -29,6 +29,11 @@ def test_what_was_deselected_in_one_shard_and_ran_in_another_is_not_left_out():
     assert compare.merge([("1", one), ("2", two)]).deselected == []
 
 
+def test_what_else_failed_in_a_shard_failed_in_the_whole_run():
+    one, two = shard(("a", 1), also_failed=["t.py::test_x"]), shard(("b", 1))
+    assert compare.merge([("1", one), ("2", two)]).also_failed == ["t.py::test_x"]
+
+
 def test_the_fingerprint_is_worked_out_anew():
     one = run([trial("a", {"tone": measurement("tone", 1, definition="d1")})], fingerprint=Fingerprint(models=["old"]))
     two = run(

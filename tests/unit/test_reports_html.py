@@ -78,7 +78,7 @@ def test_verdicts_stand_on_top_without_any_script():
     assert '<span class="verdict bad">regressed</span>' in page
     assert "100.0%" in page
     fine = html.render(run_of({"pass": [1] * 20}))
-    assert "<h1>20 tests, none failed; not compared with a baseline</h1>" in fine
+    assert "<h1>20 cases, none failed; not compared with a baseline</h1>" in fine
 
 
 def test_a_run_of_nothing_has_a_page():

@@ -62,7 +62,7 @@ def test_ctrf_counts_tests_and_the_gate():
     now.tests[0].outcome = "error"
     now.tests[0].error = "broke down"
     now.tests[1].outcome = "failed"
-    now.tests[1].threshold = 0.5
+    now.tests[1].threshold = None
     now.tests[2].outcome = "xfailed"
     counts, tests = ctrf_of(now)
     assert counts == {"passed": 18, "failed": 2, "skipped": 1, "other": 1, "pending": 0}
@@ -72,6 +72,22 @@ def test_ctrf_counts_tests_and_the_gate():
     assert tests["llm-baseline::pass"]["status"] == "passed"
     assert tests["test_answers[c0-trial0]"]["message"] == "broke down"
     assert tests["test_answers[c1-trial0]"]["status"] == "other"
+
+
+@pytest.mark.parametrize(("threshold", "failing", "failed", "other"), [(0.5, 2, 0, 2), (0.5, 3, 3, 0), (None, 4, 0, 4)])
+def test_ctrf_tolerates_failed_trials_only_where_their_case_did_not_fail(threshold, failing, failed, other):
+    trials = [
+        trial("a", {"pass": i >= failing}, i, outcome="passed" if i >= failing else "failed", threshold=threshold)
+        for i in range(4)
+    ]
+    counts, _ = ctrf_of(run(trials))
+    assert counts == {"passed": 4 - failing, "failed": failed, "skipped": 0, "other": other, "pending": 0}
+
+
+def test_ctrf_counts_whatever_else_failed_the_run():
+    counts, tests = ctrf_of(run([trial("a", {"pass": 1})], also_failed=["llm-baseline::node-ids", "t.py::test_x"]))
+    assert (counts["passed"], counts["failed"]) == (1, 2)
+    assert {tests[name]["status"] for name in ("node-ids", "test_x")} == {"failed"}
 
 
 def test_ctrf_of_nothing():

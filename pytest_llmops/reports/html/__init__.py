@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_llmops.compare import Policy, fails, failures
-from pytest_llmops.records import Comparison, MetricComparison, RunRecord
+from pytest_llmops.compare import Policy, failing_cases, fails, failures, is_empty
+from pytest_llmops.compare.cases import first_line
+from pytest_llmops.records import Comparison, MetricComparison, RunRecord, TestRecord
 from pytest_llmops.reports import safety, terminal, text
 from pytest_llmops.reports.html.packing import packed
 from pytest_llmops.safety_record import SafetySummary
@@ -26,6 +27,8 @@ STYLES = ("vendor/uPlot.min.css", "report.css")
 LIBRARIES = ("vendor/uPlot.iife.min.js", "vendor/diff.min.js")
 LOADER = ("bunzip2.js", "loader.js")
 OWN = ("elements.js", "charts.js", "model.js", "detail.js", "list.js", "page.js")
+LISTED = 20
+NAMED = 2
 TONES = {"red": "bad", "yellow": "open", "green": "good"}
 
 
@@ -86,12 +89,15 @@ def _hash(source: str) -> str:
 
 def _summary(run: RunRecord, policy: Policy) -> dict[str, Any]:
     comparison = run.comparison
+    failed = failing_cases(run.tests)
     tests = [test for test in run.tests if not test.rerun]
     calls = [call for test in run.tests for call in test.calls]
     costs = [call.cost_usd for call in calls]
     return {
         "title": run.environment.commit[:10] if run.environment.commit else f"{run.created:%Y-%m-%d %H:%M}",
-        "verdict": _with_safety(_verdict(comparison, policy) if comparison else _outcome(run), run),
+        "verdict": _verdict(run, policy, len(failed)),
+        "failed": [_failed(case, trials) for case, trials in [*failed.items()][:LISTED]],
+        "failed_cases": len(failed),
         "comparison": comparison,
         "rows": [_row(row, run, policy) for row in comparison.metrics] if comparison else [],
         "metrics": [_plain_row(name, run) for name in run.metrics],
@@ -99,6 +105,7 @@ def _summary(run: RunRecord, policy: Policy) -> dict[str, Any]:
         "safety": _safety(run.safety) if run.safety else None,
         "cases": len({test.case for test in tests}),
         "trials": len(tests),
+        "failed_trials": sum(test.outcome in ("failed", "error") for test in tests),
         "calls": len(calls),
         "live": sum(not call.replayed for call in calls),
         "judged": sum(call.role == "judge" for call in calls),
@@ -109,27 +116,49 @@ def _summary(run: RunRecord, policy: Policy) -> dict[str, Any]:
     }
 
 
-def _verdict(comparison: Comparison, policy: Policy) -> dict[str, Any]:
-    red = failures(comparison, policy)
-    if red:
-        return {"tone": "bad", "said": "Gate failed: " + ", ".join(one.name for one in red), "failures": red}
+def _verdict(run: RunRecord, policy: Policy, failed: int) -> dict[str, Any]:
+    """The headline: red exactly where pytest's exit is, whatever failed the run; what is red is said first."""
+    red = failures(run.comparison, policy) if run.comparison else []
+    cases = len({test.case for test in run.tests})
+    bad = ["gate failed: " + ", ".join(one.name for one in red)] if red else []
+    if failed:
+        bad.append(f"{failed} of {_plural(cases, 'case')} failed")
+    bad += [message.split("\n")[0] for _, message in safety.failures(run)]
+    if run.also_failed:
+        more = len(run.also_failed) - NAMED
+        bad.append(f"also failed: {', '.join(run.also_failed[:NAMED])}{f' and {more} more' if more > 0 else ''}")
+    rest, tone = ("", "good") if red else _unfailed(run)
+    if not bad and run.comparison is None:
+        rest = f"{_plural(cases, 'case')}, none failed; {rest}"
+    said = "; ".join([*bad, *([rest] if rest else [])])
+    return {"tone": "bad" if bad else tone, "said": said[0].upper() + said[1:], "failures": red}
+
+
+def _unfailed(run: RunRecord) -> tuple[str, str]:
+    """What is said of a gate that did not fail, and its tone."""
+    if run.comparison is None:
+        return "not compared with a baseline", "good"
+    if is_empty(run.comparison):
+        return "nothing was compared with the baseline", "open"
     waiting = [
-        row.metric for row in comparison.metrics if row.gate and row.verdict in ("inconclusive", "too_few_cases")
+        row.metric for row in run.comparison.metrics if row.gate and row.verdict in ("inconclusive", "too_few_cases")
     ]
-    said = "Gate passed" + (f"; not settled: {', '.join(waiting)}" if waiting else "")
-    return {"tone": "open" if waiting else "good", "said": said, "failures": []}
+    said = "gate passed" + (f"; not settled: {', '.join(waiting)}" if waiting else "")
+    return said, "open" if waiting else "good"
 
 
-def _outcome(run: RunRecord) -> dict[str, Any]:
-    bad = sum(test.outcome in ("failed", "error") for test in run.tests)
-    said = f"{bad} of {len(run.tests)} tests failed" if bad else f"{len(run.tests)} tests, none failed"
-    return {"tone": "bad" if bad else "good", "said": f"{said}; not compared with a baseline", "failures": []}
+def _plural(count: int, word: str) -> str:
+    return f"{count:,} {word}{'s' * (count != 1)}"
 
 
-def _with_safety(verdict: dict[str, Any], run: RunRecord) -> dict[str, Any]:
-    """The verdict, red where a limit of safety fails the run."""
-    red = [message.split("\n")[0] for _, message in safety.failures(run)]
-    return {**verdict, "tone": "bad", "said": "; ".join([verdict["said"], *red])} if red else verdict
+def _failed(case: str, trials: Sequence[TestRecord]) -> dict[str, str]:
+    """A failed case: its name, and why."""
+    passed, threshold = sum(trial.outcome == "passed" for trial in trials), trials[-1].threshold
+    said = (
+        [f"{passed} of {len(trials)} trials passed, threshold {threshold:.0%}"] if threshold and len(trials) > 1 else []
+    )
+    errors = [first_line(trial.error) for trial in trials if trial.error and trial.outcome != "passed"]
+    return {"case": case, "why": ": ".join([*said, *errors[:1]])}
 
 
 def _row(row: MetricComparison, run: RunRecord, policy: Policy) -> dict[str, Any]:

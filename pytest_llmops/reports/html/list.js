@@ -3,7 +3,7 @@
 const PIECE = 150;
 const ORDERS = {
   'as run': null,
-  'failed first': (one) => ({error: 0, failed: 0, missing: 1}[one.outcome] ?? 2),
+  'failed first': (one) => ({error: 0, failed: 0, missing: 1, tolerated: 2}[one.outcome] ?? 3),
   'dearest first': (one) => -(one.cost ?? sum(one.calls.map((call) => call.cost_usd))),
   'slowest first': (one) => -(one.now.latency_ms ?? 0),
 };

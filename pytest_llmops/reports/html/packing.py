@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pytest_llmops.compare import failing_cases
 from pytest_llmops.records import RunRecord, to_json
 
 if TYPE_CHECKING:
@@ -99,10 +100,11 @@ def _cases(
         trials.setdefault(test["case"], []).append(_test(test))
     for one in run.comparison.findings if run.comparison else ():
         trials.setdefault(one.case, [])
-    means = _stored_means(baseline)
+    means, failing = _stored_means(baseline), failing_cases(run.tests)
     return [
         {
             "name": case,
+            "fails": case in failing,
             "trials": of_case,
             "before": means.get(case, {}),
             "answers": _other_answers(of_case, answers.get(case, [])),

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pytest_llmops.baseline.stored import trials_by_case
-from pytest_llmops.compare import Policy, fails
+from pytest_llmops.compare import Policy, case_fails, fails
 from pytest_llmops.compare.cases import is_miss
 from pytest_llmops.records import BrokenCase, CaseDelta, CaseFinding, Comparison, MetricComparison, TestRecord
 from pytest_llmops.reports.pull_request.view import View
@@ -66,7 +66,7 @@ def find(view: View) -> Findings:
         case.trials = trials.get(name, ())
     found.worse = list(cases.values())
     known = cases.keys() | found.unrecorded | _accepted(view)
-    failed = [Case(name, of_case) for name, of_case in trials.items() if name not in known and _fails(of_case)]
+    failed = [Case(name, of_case) for name, of_case in trials.items() if name not in known and case_fails(of_case)]
     before = set(view.failed_before)
     found.failed = [case for case in failed if case.name not in before]
     found.failed_before = [case.name for case in failed if case.name in before]
@@ -115,23 +115,6 @@ def _compared(found: Findings, cases: dict[str, Case], view: View, comparison: C
     found.edited = list(comparison.changed_cases)
     edited = set(found.edited)
     found.new = [case for case in comparison.new_cases if case not in edited]
-
-
-def _fails(trials: Sequence[TestRecord]) -> bool:
-    """Whether a case fails by itself, baseline or not: by its threshold, or by a trial that broke down."""
-    if any(trial.outcome == "error" or _unmeasured(trial) for trial in trials):
-        return True
-    ran = [trial for trial in trials if trial.outcome in ("passed", "failed")]
-    threshold = trials[-1].threshold
-    if not ran or threshold is None:
-        return False
-    return sum(trial.outcome == "passed" for trial in ran) / len(ran) < threshold - 1e-9
-
-
-def _unmeasured(trial: TestRecord) -> bool:
-    """A recording that is missing, or a judge that failed: no threshold tolerates that."""
-    measured = trial.measurements.get("pass")
-    return measured is not None and measured.status == "error"
 
 
 def _accepted(view: View) -> set[str]:

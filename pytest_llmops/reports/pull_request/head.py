@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
+from pytest_llmops.compare import is_empty
 from pytest_llmops.records import RunRecord
 from pytest_llmops.reports import safety, text
 from pytest_llmops.reports.pull_request.findings import Findings
@@ -67,7 +68,7 @@ def _passed(run: RunRecord) -> str:
     if run.comparison is None:
         cases = len({test.case for test in run.tests})
         return f"{plural(cases, 'case')}, compared with no baseline"
-    if not any(row.cases for row in run.comparison.metrics) and not run.comparison.deterministic:
+    if is_empty(run.comparison):
         return "nothing was compared"
     better = [row for row in run.comparison.metrics if row.gate and row.verdict == "improved"]
     names = " and ".join(inline(row.metric, 60) for row in better) if len(better) <= NAMED else f"{len(better)} metrics"
