@@ -88,9 +88,17 @@ def test_a_wrong_input_is_named_before_anything_runs(shop: Shop) -> None:
     assert error.message == "input mode: 'relpay' is not one of: auto, replay, live. Did you mean 'replay'?"
     ran = [step.name for step in job.steps if step.outcome == "success"]
     assert ran == ["Install pytest-llmops"]
+    assert not shop.provider.requests
+
+
+def test_pull_request_target_is_refused_before_anything_of_the_checkout_could_run(shop: Shop) -> None:
+    shop.file("pip.py", "open('pwned', 'w')\n")
     job = shop.use("pull_request_target", {})
     assert "does not run on pull_request_target" in job.annotations()[0].message
-    assert not shop.provider.requests
+    assert [step.name for step in job.steps if step.outcome != "skipped"] == ["Refuse pull_request_target"]
+    installed = shop.pull_request()
+    assert installed.step("Install pytest-llmops").outcome == "success", installed.log
+    assert not (shop.folder / "pwned").exists()
 
 
 def test_a_baseline_that_is_not_there_is_told_with_the_command_that_makes_it(shop: Shop) -> None:
