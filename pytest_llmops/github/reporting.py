@@ -201,7 +201,7 @@ def _accepted(state: State) -> tuple[acceptance.Accepted, ...]:
 
 def _tell(view: View, given: Inputs, here: Context, client: rest.Client) -> str | None:
     """Comment on the pull request, or keep the schedule's issue; the address of what was written."""
-    if view.cancelled:
+    if view.cancelled or given.comment == "never":
         return None
     try:
         if here.event == "schedule":
@@ -209,7 +209,7 @@ def _tell(view: View, given: Inputs, here: Context, client: rest.Client) -> str 
             name = f"{view.title}: {view.conclusion}"
             marker = pull_request.marker(view.comment_id)
             return talking.put_issue(client, here, name, pull_request.comment(view), marker, bad=bad)
-        if here.pull_request is None or given.comment == "never":
+        if here.pull_request is None:
             return None
         head = _head(client, here, here.pull_request)
         if head != here.pull_request.head_sha:
