@@ -159,6 +159,24 @@ def test_what_the_pull_request_itself_accepts_counts(shop: Shop, main: Shop) -> 
         assert words in comment["body"]
 
 
+def test_a_case_taken_out_of_a_dataset_is_red_until_it_is_accepted(shop: Shop, main: Shop) -> None:
+    shop.cases(11)
+    shop.hub.files[7] = ["cases.jsonl"]
+    job = shop.pull_request()
+    assert (job.outputs["conclusion"], job.outputs["removed"]) == ("regression", "1"), job.log
+    shop.file(
+        "llm-accept.toml",
+        """
+        [[accept]]
+        case = "test_shop.py::test_shop[c11]"
+        reason = "asked twice"
+        expires = 2999-12-31
+        """,
+    )
+    job = shop.pull_request()
+    assert (job.conclusion, job.outputs["conclusion"]) == ("success", "success"), job.log
+
+
 def test_advice_names_the_projects_own_files(shop: Shop, main: Shop) -> None:
     shop.file("app.py", (shop.folder / "app.py").read_text().replace('["content"]', '["content"][:3]'))
     where = {"baseline-path": "evals/base line.json"}
