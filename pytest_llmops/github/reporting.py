@@ -64,7 +64,7 @@ def report(folder: Path, state: State, here: Context, client: rest.Client, *, ca
         runner.warning(NOTHING, title="LLM tests")
     _outputs(found, state, files)
     if isinstance(state.inputs.shard, tuple):
-        if state.exit_code in (0, 1, 5):  # the whole's verdict is the last job's
+        if state.exit_code in (0, 1, 5) and state.problem is None:  # the whole's verdict is the last job's
             index, count = state.inputs.shard
             state.red, state.why = False, f"shard {index} of {count}; the job with `shard: merge` decides"
         return

@@ -309,6 +309,8 @@ def test_a_junit_path_that_cannot_be_written_keeps_nothing_from_being_told(shop:
     for place in (shop.hub.comments[7][0]["body"], job.summary, job.step("Gate").log):
         assert "junit-path: prompt.txt/junit.xml could not be written" in place
     assert set(shop.hub.members(shop.runs, "llm-report")) >= {"run.json", "view.json"}
+    part = shop.pull_request(inputs={"junit-path": "prompt.txt/junit.xml", "shard": "1/1"})
+    assert part.conclusion == "failure", part.log
 
 
 KILLED = """
