@@ -149,6 +149,8 @@ class TestRecord(Record):
     """A fresh trial of ``--llm-confirm``; `rerun` is true, too."""
     outcome: Outcome = "passed"
     error: str | None = None
+    unrecorded: bool | None = None
+    """Whether it failed for want of a recording; None in records that do not say, where the error's words count."""
     duration_s: Finite = 0.0
     threshold: Finite | None = 1.0
     gate: list[str] | Literal[False] | None = None
@@ -298,12 +300,14 @@ class CaseFinding(Record):
 
     Args:
         fails: it fails the run, unless accepted.
+        unrecorded: nothing was measured, for want of recordings; None in records that do not say.
     """
 
     case: str
     finding: Literal["missing", "errored", "changed", "suspect"]
     reason: str | None = None
     fails: bool = False
+    unrecorded: bool | None = None
     accepted: str | None = None
 
 

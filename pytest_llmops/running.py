@@ -32,6 +32,7 @@ class Running:
     tolerated: bool = False
     duration_s: float = 0.0
     unmeasured: str | None = None
+    unrecorded: bool = False
     evaluated: bool = False
     phases: list[str] = field(default_factory=list)
 
@@ -47,6 +48,9 @@ class Running:
         elif report.when == "setup" and report.skipped:
             self.outcome = "xfailed" if xfail else "skipped"
         if report.failed or (report.skipped and xfail):
+            if not self.error and call.excinfo is not None:
+                error = call.excinfo.value
+                self.unrecorded = isinstance(error, CassetteMiss) and error.unrecorded
             self.error = self.error or _first_line(report, call)
         if report.failed and call.excinfo is not None:
             unmeasured = isinstance(call.excinfo.value, (CassetteMiss, JudgeError)) or self.evaluation.tape.misses
@@ -78,6 +82,7 @@ class Running:
             trial=self.trial.index,
             outcome=self.outcome,
             error=scrub(self.error or evaluation.error),
+            unrecorded=self.unrecorded,
             duration_s=round(self.duration_s, 4),
             threshold=self.spec.threshold,
             gate=list(self.spec.gate) if isinstance(self.spec.gate, tuple) else self.spec.gate,

@@ -23,10 +23,14 @@ class CassetteMiss(pytest.fail.Exception):  # type: ignore[misc,name-defined]
 
     Derives from pytest's own failure, a BaseException, so that no SDK retries it and no ``except Exception`` of the
     application swallows it.
+
+    Args:
+        unrecorded: a recording would cure it; else the request may not be made at all.
     """
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, *, unrecorded: bool = False) -> None:
         super().__init__(message, pytrace=False)
+        self.unrecorded = unrecorded
 
 
 CassetteMiss.__module__ = "builtins"  # as pytest's own outcomes do: the summary names the class without its path

@@ -192,7 +192,7 @@ class Tape:
             number = next(self._numbers)
             hit = self._take(request) if self._replays else None
             if hit is None and not self._may_call():
-                raise self.missed(self._describe(request, number))
+                raise self.missed(self._describe(request, number), unrecorded=True)
             transfer = Transfer(self, request, number, capture, hit)
             if hit is None:
                 self._admit(transfer)
@@ -334,9 +334,9 @@ class Tape:
 
     # -- a request went wrong -------------------------------------------------------------------------------------
 
-    def missed(self, message: str) -> miss.CassetteMiss:
+    def missed(self, message: str, *, unrecorded: bool = False) -> miss.CassetteMiss:
         """A miss to raise; it is raised once more after the test, for an application that swallows it."""
-        error = miss.CassetteMiss(message)
+        error = miss.CassetteMiss(message, unrecorded=unrecorded)
         self.misses.append(error)
         return error
 

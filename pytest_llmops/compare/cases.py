@@ -99,8 +99,25 @@ def first_line(text: str) -> str:
     return text.strip().partition("\n")[0][:REASON_LENGTH]
 
 
-def is_miss(reason: str) -> bool:
-    """Whether a test failed for want of a recording."""
+def is_miss(trial: TestRecord) -> bool:
+    """Whether a trial failed for want of a recording."""
+    return _says_so(_said(trial)) if trial.unrecorded is None else trial.unrecorded
+
+
+def _said(trial: TestRecord) -> str:
+    passed = trial.measurements.get("pass")
+    return trial.error or (passed.reason if passed is not None else None) or ""
+
+
+def lacks_recording(finding: CaseFinding) -> bool:
+    """Whether nothing was measured in a case for want of recordings."""
+    if finding.unrecorded is None:
+        return finding.finding == "errored" and _says_so(finding.reason or "")
+    return finding.unrecorded
+
+
+def _says_so(reason: str) -> bool:
+    """By the words of a miss, of a record that was made before it said so itself."""
     return "has no recording for call" in reason or "does not exist (call" in reason
 
 
@@ -110,8 +127,7 @@ def unrecorded(pair: Pair) -> bool:
 
 
 def _missing_recording(pair: Pair) -> str | None:
-    reasons = [found.reason or "" if (found := trial.measurements.get("pass")) else "" for trial in pair.trials]
-    return first_line(reasons[0]) if all(map(is_miss, reasons)) else None
+    return first_line(_said(pair.trials[0])) if all(map(is_miss, pair.trials)) else None
 
 
 def errored_cases(lost: Mapping[str, Sequence[Pair]], guarded: Collection[str]) -> list[CaseFinding]:
@@ -130,8 +146,11 @@ def errored_cases(lost: Mapping[str, Sequence[Pair]], guarded: Collection[str]) 
             reason = _missing_recording(pair) or _why_lost(metric, pair.trials, guarded=pair.case in guarded)
             if reason and reason not in reasons.setdefault(pair.case, []):
                 reasons[pair.case].append(reason)
+    missed = {pair.case for pairs in lost.values() for pair in pairs if unrecorded(pair)}
     return [
-        CaseFinding(case=case, finding="errored", reason="; ".join(reasons[case]), fails=True)
+        CaseFinding(
+            case=case, finding="errored", reason="; ".join(reasons[case]), fails=True, unrecorded=case in missed
+        )
         for case in sorted(reasons)
         if reasons[case]
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pytest_llmops.compare import prompts
-from pytest_llmops.compare.cases import RECORD, is_miss
+from pytest_llmops.compare.cases import RECORD, lacks_recording
 from pytest_llmops.compare.policy import Policy
 from pytest_llmops.records import Comparison, MetricComparison
 
@@ -48,7 +48,7 @@ def failures(comparison: Comparison, policy: Policy | None = None) -> list[Failu
     """The red lines of a comparison; none where it passes."""
     policy = policy or Policy()
     unrecorded = any(
-        one.finding == "errored" and one.fails and not one.accepted and is_miss(one.reason or "")
+        one.finding == "errored" and one.fails and not one.accepted and lacks_recording(one)
         for one in comparison.findings
     )
     found = [
@@ -67,13 +67,11 @@ def failures(comparison: Comparison, policy: Policy | None = None) -> list[Failu
         ]
         found.append(_listed("broken-cases", "broken", lines, comparison))
     for finding in ("missing", "errored"):
-        lines = [
-            f"  {one.case}: {one.reason}"
-            for one in comparison.findings
-            if one.finding == finding and one.fails and not one.accepted
-        ]
-        if lines:
-            found.append(_listed(f"{finding}-cases", finding, lines, comparison))
+        cases = [one for one in comparison.findings if one.finding == finding and one.fails and not one.accepted]
+        if cases:
+            lines = [f"  {one.case}: {one.reason}" for one in cases]
+            missed = sum(map(lacks_recording, cases))
+            found.append(_listed(f"{finding}-cases", finding, lines, comparison, missed))
     return found
 
 
@@ -82,9 +80,8 @@ def is_empty(comparison: Comparison) -> bool:
     return not comparison.deterministic and not any(row.cases for row in comparison.metrics)
 
 
-def _listed(name: str, word: str, lines: list[str], comparison: Comparison) -> Failure:
-    missed = [line for line in lines if is_miss(line)]
-    word = f"{word}: no recording" if len(missed) == len(lines) else word
+def _listed(name: str, word: str, lines: list[str], comparison: Comparison, missed: int = 0) -> Failure:
+    word = f"{word}: no recording" if missed == len(lines) else word
     count = f"{len(lines)} case{'s' if len(lines) > 1 else ''} {word}"
     more = [f"  … and {len(lines) - LISTED} more"] if len(lines) > LISTED else []
     changed = prompts.explained(comparison.prompt_changes)

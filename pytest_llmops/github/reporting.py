@@ -64,7 +64,7 @@ def report(folder: Path, state: State, here: Context, client: rest.Client, *, ca
         runner.warning(NOTHING, title="LLM tests")
     _outputs(found, state, files)
     if isinstance(state.inputs.shard, tuple):
-        if state.exit_code in (0, 1, 5):  # the whole's verdict is the last job's
+        if state.exit_code in (0, 1, 5) and state.problem is None:  # the whole's verdict is the last job's
             index, count = state.inputs.shard
             state.red, state.why = False, f"shard {index} of {count}; the job with `shard: merge` decides"
         return
@@ -201,7 +201,7 @@ def _accepted(state: State) -> tuple[acceptance.Accepted, ...]:
 
 def _tell(view: View, given: Inputs, here: Context, client: rest.Client) -> str | None:
     """Comment on the pull request, or keep the schedule's issue; the address of what was written."""
-    if view.cancelled:
+    if view.cancelled or given.comment == "never":
         return None
     try:
         if here.event == "schedule":
@@ -209,7 +209,7 @@ def _tell(view: View, given: Inputs, here: Context, client: rest.Client) -> str 
             name = f"{view.title}: {view.conclusion}"
             marker = pull_request.marker(view.comment_id)
             return talking.put_issue(client, here, name, pull_request.comment(view), marker, bad=bad)
-        if here.pull_request is None or given.comment == "never":
+        if here.pull_request is None:
             return None
         head = _head(client, here, here.pull_request)
         if head != here.pull_request.head_sha:

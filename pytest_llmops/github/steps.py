@@ -100,11 +100,6 @@ def _project(root: Path) -> ProjectSettings:
 def restore(environ: Mapping[str, str]) -> None:
     """Read the inputs, decide the record mode, and put the newest recordings in place."""
     given, here = inputs.read(environ), context.read(environ)
-    if here.event == "pull_request_target":
-        raise SettingsError(
-            "this action does not run on pull_request_target: a fork's code would run with this repository's secrets. "
-            "Use `on: pull_request`, and the comment workflow of docs/action.md for forks."
-        )
     folder = Path(tempfile.mkdtemp(prefix="pytest-llmops-", dir=environ.get("RUNNER_TEMP")))
     (folder / "report").mkdir()
     root = (here.workspace / given.working_directory).resolve()

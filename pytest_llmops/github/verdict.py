@@ -65,7 +65,7 @@ def conclude(
     have had a miss recorded, missing recordings are no failure; `command` is what a maintainer runs.
     """
     failing = [] if run is None else _failing(run)
-    missed = {case for case, trials in failing if all(_missed(trial) for trial in trials)}
+    missed = {case for case, trials in failing if all(map(is_miss, trials))}
     other_failing = [(case, trials) for case, trials in failing if case not in missed]
     gate = list(junit.gate) if updates else _gate(run, junit, missed)
     explained = bool(failing or gate or junit.others) or exit_code == 0
@@ -98,16 +98,12 @@ def _failing(run: RunRecord) -> list[tuple[str, list[TestRecord]]]:
         failed = [trial for trial in trials if trial.outcome in ("failed", "error")]
         ran = [trial for trial in trials if trial.outcome != "skipped"]
         threshold = trials[0].threshold
-        broken = any(trial.outcome == "error" or _missed(trial) for trial in failed)
+        broken = any(trial.outcome == "error" or is_miss(trial) for trial in failed)
         # Without a threshold it is recorded for the baseline only; what could not be measured fails all the same.
         below = threshold is not None and len(ran) - len(failed) < threshold * len(ran) - 1e-9
         if failed and (broken or below):
             found.append((case, failed))
     return found
-
-
-def _missed(trial: TestRecord) -> bool:
-    return is_miss(trial.error or "")
 
 
 def _gate(run: RunRecord | None, junit: JUnit, missed: set[str]) -> list[str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from pytest_llmops.compare import Policy, fails, failures, is_empty
-from pytest_llmops.compare.cases import NO_RECORDING, RECORD, is_miss
-from pytest_llmops.records import CaseFinding, Comparison, MetricComparison, RunRecord
+from pytest_llmops.compare.cases import NO_RECORDING, RECORD, lacks_recording
+from pytest_llmops.records import Comparison, MetricComparison, RunRecord
 from pytest_llmops.reports import text
 
 VERDICTS = {
@@ -49,7 +49,7 @@ def render(
     width = max(width, 40)
     lines = [text.style(line, "dim", color=color) for line in _head(comparison, run, width)]
     lines += _table(comparison, run, width, color)
-    without = any(map(_lacks_recording, comparison.findings))  # told below, once for all metrics
+    without = any(map(lacks_recording, comparison.findings))  # told below, once for all metrics
     for row in comparison.metrics:
         lines += [] if without and _has_none(row) else _remarks(row, run, width)
     lines += _cases(comparison, width, color)
@@ -87,7 +87,7 @@ def _kind(row: MetricComparison, run: RunRecord) -> str:
 
 
 def _table(comparison: Comparison, run: RunRecord, width: int, color: bool) -> list[str]:
-    without = any(_lacks_recording(one) for one in comparison.findings)  # told below, once for all metrics
+    without = any(map(lacks_recording, comparison.findings))  # told below, once for all metrics
     gating = [row for row in comparison.metrics if row.gate and not (without and _has_none(row))]
     others = [row for row in comparison.metrics if not row.gate]
     if comparison.deterministic:
@@ -184,7 +184,7 @@ def _cases(comparison: Comparison, width: int, color: bool) -> list[str]:
     lines += _named("broken", broken, width, color, "red")
     lines += _unrecorded(comparison, width, color)
     for finding, shade in (("errored", "red"), ("missing", "red"), ("suspect", "yellow"), ("changed", "yellow")):
-        rest = [one for one in comparison.findings if one.finding == finding and not _lacks_recording(one)]
+        rest = [one for one in comparison.findings if one.finding == finding and not lacks_recording(one)]
         lines += _named(finding, [(one.case, one.reason or "") for one in rest], width, color, shade)
     changed = set(comparison.changed_cases)
     new = [(case, "") for case in comparison.new_cases if case not in changed]
@@ -195,13 +195,9 @@ def _has_none(row: MetricComparison) -> bool:
     return (row.reason or "").endswith(NO_RECORDING)
 
 
-def _lacks_recording(finding: CaseFinding) -> bool:
-    return finding.finding == "errored" and is_miss(finding.reason or "")
-
-
 def _unrecorded(comparison: Comparison, width: int, color: bool) -> list[str]:
     """Cases that could not be replayed: what each of them misses stands with its failed test."""
-    found = [(one.case, "") for one in comparison.findings if _lacks_recording(one)]
+    found = [(one.case, "") for one in comparison.findings if lacks_recording(one)]
     if not found:
         return []
     lines = _named("without a recording: nothing was measured in them", found, width, color, "red")

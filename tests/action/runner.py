@@ -140,7 +140,7 @@ class Runner:
         folder.mkdir()
         shim = folder / "python"
         shim.write_text(
-            f'#!/bin/sh\nif [ "$1 $2" = "-m pip" ]; then echo "$@" >>"{temp}/pip.log"; exit 0; fi\n'
+            f'#!/bin/sh\nif [ "$1 $2 $3" = "-P -m pip" ]; then echo "$@" >>"{temp}/pip.log"; exit 0; fi\n'
             f'exec "{sys.executable}" "$@"\n'
         )
         shim.chmod(0o755)
@@ -206,7 +206,8 @@ class _Use:
             file.touch()
         script = self._temp / f"{number}.sh"
         script.write_text(expressions.interpolate(spec["run"], self._contexts()), encoding="utf-8")
-        own = {name: expressions.interpolate(str(value), self._contexts()) for name, value in spec["env"].items()}
+        given = spec.get("env", {})
+        own = {name: expressions.interpolate(str(value), self._contexts()) for name, value in given.items()}
         done = subprocess.run(
             ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", str(script)],
             cwd=self._workspace,

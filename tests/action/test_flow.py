@@ -88,9 +88,17 @@ def test_a_wrong_input_is_named_before_anything_runs(shop: Shop) -> None:
     assert error.message == "input mode: 'relpay' is not one of: auto, replay, live. Did you mean 'replay'?"
     ran = [step.name for step in job.steps if step.outcome == "success"]
     assert ran == ["Install pytest-llmops"]
+    assert not shop.provider.requests
+
+
+def test_pull_request_target_is_refused_before_anything_of_the_checkout_could_run(shop: Shop) -> None:
+    shop.file("pip.py", "open('pwned', 'w')\n")
     job = shop.use("pull_request_target", {})
     assert "does not run on pull_request_target" in job.annotations()[0].message
-    assert not shop.provider.requests
+    assert [step.name for step in job.steps if step.outcome != "skipped"] == ["Refuse pull_request_target"]
+    installed = shop.pull_request()
+    assert installed.step("Install pytest-llmops").outcome == "success", installed.log
+    assert not (shop.folder / "pwned").exists()
 
 
 def test_a_baseline_that_is_not_there_is_told_with_the_command_that_makes_it(shop: Shop) -> None:
@@ -149,6 +157,24 @@ def test_what_the_pull_request_itself_accepts_counts(shop: Shop, main: Shop) -> 
     (comment,) = shop.hub.comments[7]
     for words in ("facts", "short answers are wanted", "Ana", "2999-12-31"):
         assert words in comment["body"]
+
+
+def test_a_case_taken_out_of_a_dataset_is_red_until_it_is_accepted(shop: Shop, main: Shop) -> None:
+    shop.cases(11)
+    shop.hub.files[7] = ["cases.jsonl"]
+    job = shop.pull_request()
+    assert (job.outputs["conclusion"], job.outputs["removed"]) == ("regression", "1"), job.log
+    shop.file(
+        "llm-accept.toml",
+        """
+        [[accept]]
+        case = "test_shop.py::test_shop[c11]"
+        reason = "asked twice"
+        expires = 2999-12-31
+        """,
+    )
+    job = shop.pull_request()
+    assert (job.conclusion, job.outputs["conclusion"]) == ("success", "success"), job.log
 
 
 def test_advice_names_the_projects_own_files(shop: Shop, main: Shop) -> None:
@@ -283,6 +309,8 @@ def test_a_junit_path_that_cannot_be_written_keeps_nothing_from_being_told(shop:
     for place in (shop.hub.comments[7][0]["body"], job.summary, job.step("Gate").log):
         assert "junit-path: prompt.txt/junit.xml could not be written" in place
     assert set(shop.hub.members(shop.runs, "llm-report")) >= {"run.json", "view.json"}
+    part = shop.pull_request(inputs={"junit-path": "prompt.txt/junit.xml", "shard": "1/1"})
+    assert part.conclusion == "failure", part.log
 
 
 KILLED = """

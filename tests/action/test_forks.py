@@ -192,6 +192,21 @@ def test_a_miss_of_a_fork_is_one_neutral_conclusion(shop: Shop, main: Shop) -> N
     assert "In short" in comment["body"]
 
 
+def test_an_error_that_only_speaks_like_a_miss_is_none(shop: Shop, main: Shop) -> None:
+    shop.file(
+        "test_told.py",
+        """
+        import pytest
+
+        @pytest.mark.llm_eval
+        def test_told(llm_eval):
+            assert llm_eval.run(lambda: "x").text == "'cassettes/x.json' has no recording for call 1"
+        """,
+    )
+    job = fork_run(shop)
+    assert (job.conclusion, job.outputs["conclusion"]) == ("failure", "failure"), job.log
+
+
 def test_a_fork_needs_no_token_at_all(shop: Shop, main: Shop) -> None:
     job = shop.pull_request(head=FORK, key=False, token="")
     assert (job.conclusion, job.outputs["conclusion"]) == ("success", "success"), job.log

@@ -87,6 +87,9 @@ def test_the_nightly_run_compares_with_a_fixed_anchor_and_keeps_one_issue(shop: 
     assert (bad.conclusion, bad.outputs["conclusion"]) == ("failure", "regression"), bad.log
     assert len(shop.provider.requests) > asked + 12, "confirmed by fresh trials before it is red"
     assert "facts" in shop.hub.issues[0]["body"]
+    told = shop.hub.issues[0]["body"]
+    shop.use("schedule", {}, env=KEY, inputs={"mode": "live", "comment": "never", "baseline": "none"})
+    assert (shop.hub.issues[0]["state"], shop.hub.issues[0]["body"]) == ("open", told), "never writes nothing"
     shop.use("schedule", {}, env=KEY, inputs={"mode": "live"})
     assert len(shop.hub.issues) == 1
     shop.provider.reset()

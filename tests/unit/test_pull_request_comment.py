@@ -222,14 +222,19 @@ def summarized(run):
     [
         ("default", "default"),
         ("evals-2.b", "evals-2.b"),
-        ("a --> <b>", "a-b"),
-        ("--", "default"),
-        ("x" * 100, "x" * 64),
-        ("日本", "default"),
+        ("a --> <b>", "a-b-4a695240"),
+        ("--", "d8156bae"),
+        ("x" * 100, "x" * 55 + "-09ecb6eb"),
+        ("日本", "cf2abf0c"),
     ],
 )
 def test_the_marker_cannot_be_broken_out_of(given, name):
     assert marker(given) == f"<!-- pytest-llmops:{name} -->"
+
+
+def test_no_two_comments_have_one_marker():
+    ids = ["default", "日本", "中国", "x" * 64, "x" * 100, "x" * 99 + "y", "a-b", "a--b", "a b", "-a-b"]
+    assert len({marker(one) for one in ids}) == len(ids)
 
 
 def test_annotations_name_metric_and_test():

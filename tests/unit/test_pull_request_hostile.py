@@ -157,6 +157,7 @@ def test_answers_in_many_languages_stay_as_they_are(answer):
 
 def test_what_github_would_turn_into_something_else_is_parted():
     assert inline("$a$") == "<span>$</span>a<span>$</span>"
+    assert inline("[x] approved") == "&#91;x] approved", "in a list's item it would be a ticked task"
     assert inline(":tada:") == ":&#8203;tada:"
     assert inline("at 12:30, 1.5 @ home, a / b, #") == "at 12:30, 1.5 @ home, a / b, #"
 

@@ -80,7 +80,7 @@ def _unrecorded(view: View, trials: Mapping[str, Sequence[TestRecord]]) -> set[s
     for case, of_case in trials.items():
         failed = [trial for trial in of_case if trial.outcome in ("failed", "error")]
         named = asked & {case, case.partition("[")[0], *(trial.id for trial in failed)}
-        if named and failed and all(is_miss(trial.error or "") for trial in failed):
+        if named and failed and all(map(is_miss, failed)):
             found.add(case)
     return found
 

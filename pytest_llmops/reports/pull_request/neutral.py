@@ -37,7 +37,7 @@ _REFERENCES = re.compile(
     re.IGNORECASE,
 )
 _BLANKS = re.compile(r"\s+")
-_BLOCK_START = re.compile(r"[#+=-]|\d+(?=[.)])")
+_BLOCK_START = re.compile(r"[#+=[-]|\d+(?=[.)])")
 
 
 def visible(text: str) -> str:
@@ -51,7 +51,8 @@ def inline(text: str, most: int = 300) -> str:
     start = _BLOCK_START.match(shown)
     if start is None:
         return shown
-    return "".join(f"&#{ord(c)};" for c in start[0]) + shown[start.end() :]  # it could begin a heading or a list there
+    # It could begin a heading, a list or a task there.
+    return "".join(f"&#{ord(c)};" for c in start[0]) + shown[start.end() :]
 
 
 def within(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
@@ -175,6 +176,12 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def marker(comment_id: str) -> str:
-    """The line by which a comment is found again: ``<!-- pytest-llmops:ID -->``."""
-    name = re.sub(r"[^A-Za-z0-9._]+", "-", comment_id)[:64].strip("-.") or "default"
+    """The line by which a comment is found again: ``<!-- pytest-llmops:ID -->``.
+
+    An id that cannot stand there as it is (it is long, or not ASCII) is told apart by a hash.
+    """
+    name = re.sub(r"[^A-Za-z0-9._]+", "-", comment_id)[:64].strip("-.")
+    if name != comment_id:
+        digest = hashlib.sha256(comment_id.encode("utf-8", "replace")).hexdigest()[:8]
+        name = f"{name[:55]}-{digest}".lstrip("-")
     return f"<!-- pytest-llmops:{name} -->"
