@@ -62,7 +62,8 @@ def report(folder: Path, state: State, here: Context, client: rest.Client, proje
         command=command(here.pull_request.number if here.pull_request else None, directory(state, here)),
     )
     if state.problem is not None:
-        found = dataclasses.replace(found, why=state.problem)
+        red = state.inputs.fail_on != "never"
+        found = dataclasses.replace(found, conclusion="error", red=red, why=state.problem)
     state.conclusion, state.red, state.why = found.conclusion, found.red, found.why
     if run is None and not state.exit_code:
         state.notes.append(NOTHING)
