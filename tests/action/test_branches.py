@@ -1,10 +1,12 @@
-"""A merge queue's groups, and branches that have no runs of their own yet."""
+"""A merge queue's groups, branches without runs of their own yet, and one branch of two pull requests."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from tests.action.conftest import KEY, SHA, Shop
+from tests.action.hub import READ_ONLY
 from tests.action.runner import Job
 
 DEFAULT = {"repository": {"default_branch": "main"}}
@@ -79,3 +81,24 @@ def test_a_new_branch_goes_on_from_the_default_branch(shop: Shop, main: Shop) ->
     again = shop.push(branch="release", sha="8" * 40)
     assert again.conclusion == "success", again.log
     assert "compared with main" not in again.log
+
+
+def test_two_pull_requests_of_one_branch_have_a_comment_each(shop: Shop, main: Shop) -> None:
+    fork = {"head": "mallory/shop", "sha": SHA}
+    for number in (8, 7):
+        shop.hub.pull(number, "patch-1", **fork)
+    shop.hub.pulls[8]["base"]["ref"] = "release"
+    shop.hub.pull(9, "patch-2", **fork)  # not this branch's, whatever the artifact says
+    for number, expected in ((8, [8]), (7, [7, 8])):
+        job = shop.pull_request(number, "patch-1", key=False, token=READ_ONLY, **fork)
+        assert job.outputs["conclusion"] == "success", job.log
+        commented = shop.comment_job(shop.runs)
+        assert commented.conclusion == "success", commented.log
+        assert sorted(shop.hub.comments) == expected
+        assert f"/pull/{number}#" in commented.outputs["comment-url"]
+    run = shop.runs
+    members = shop.hub.members(run - 1, "llm-report")
+    view = json.loads(members["view.json"]) | {"pull_request": 9}
+    shop.hub.artifact(run - 1, "llm-report", {**members, "view.json": json.dumps(view)})
+    shop.comment_job(run - 1)
+    assert 9 not in shop.hub.comments
