@@ -271,16 +271,17 @@ def comment_on_finished(given: Inputs, here: Context, client: rest.Client) -> No
         runner.echo("nothing to comment on")
         return
     try:
-        number = talking.pull_request_of(
+        numbers = talking.pull_requests_of(
             client, here, finished.head_branch, finished.head_repository, finished.head_sha
         )
-        if number is None:
+        if not numbers:
             runner.notice("No open pull request has this commit as its newest one any more.", title="pytest-llmops")
             return
         read = artifacts.read(client, here, finished.id, given.report_name, *FILES, limit=handing.LARGEST_VIEW)
         if not read or handing.VIEW not in read:
             runner.notice(f"The run left no artifact {given.report_name} to comment on.", title="pytest-llmops")
             return
+        number = _whose(read, numbers)
         view = trusted(read, given, here, number, client)
         if view.cancelled:
             runner.notice("The run was cancelled; there is nothing to comment on.", title="pytest-llmops")
@@ -289,6 +290,12 @@ def comment_on_finished(given: Inputs, here: Context, client: rest.Client) -> No
         runner.set_output("conclusion", view.conclusion)
     except GitHubError as error:
         raise SettingsError(f"the comment could not be written: {error}") from None
+
+
+def _whose(read: dict[str, bytes], numbers: list[int]) -> int:
+    """Of the pull requests that GitHub confirms the one that the artifact says it is of."""
+    claimed = handing.load_view(read[handing.VIEW]).pull_request
+    return claimed if claimed in numbers else numbers[0]
 
 
 def trusted(read: dict[str, bytes], given: Inputs, here: Context, number: int, client: rest.Client) -> View:

@@ -205,7 +205,7 @@ def _asked_to_wait(response: httpx.Response) -> float:
 
 def _check_size(size: int, limit: int) -> None:
     if size > limit:
-        raise GitHubError(f"the file is larger than {limit / 2**20:.0f} MiB; left where it is")
+        raise ArtifactError(f"the file is larger than {limit / 2**20:.0f} MiB; left where it is")
 
 
 def _refusal(method: str, url: str, response: httpx.Response, needs: str) -> GitHubError:

@@ -164,25 +164,27 @@ def choose_baseline(environ: Mapping[str, str]) -> None:
     """Find what to compare with."""
     folder, state, here = _opened(environ)
     client = _client(here, environ)
-    state.changed = baselines.changed_paths(here, client)
+    changed = baselines.changed_paths(here, client)
+    state.changed = changed.paths
     if isinstance(state.inputs.shard, tuple):  # compared once all are together
         handing.save(folder, state)
         return
-    directory = reporting.directory(state, here)
-    inside = tuple(path.removeprefix(f"{directory}/") if directory else path for path in state.changed)
+    if changed.unknown is not None:
+        state.notes.append(f"The list of changed recordings, datasets and settings may lack some: {changed.unknown}")
     found = baselines.choose(
         state.inputs,
         here,
         client,
         root=state.root,
         folder=folder / "baseline",
-        changed=inside,
+        changed=changed,
         project=_project(state.root),
     )
     state.baseline, state.accept = found.file, baselines.accept_file(state.inputs, state.root)
     if state.inputs.update_baseline and found.file is not None:
         state.before = comparing.copied(found.file, folder / "before")
-    state.notes += found.notes
+    state.notes += [*found.notes, *found.warnings]
+    state.problem = state.problem or found.problem
     # Read here, not by pytest alone: what is wrong with them is then the run's problem, in the comment, too.
     stored = comparing.load(found.file)
     if stored is not None and state.accept is not None:
@@ -193,6 +195,8 @@ def choose_baseline(environ: Mapping[str, str]) -> None:
     _say(f"baseline: {words or 'none'}")
     for note in found.notes:
         runner.notice(note, title="pytest-llmops")
+    for warning in found.warnings:
+        runner.warning(warning, title="pytest-llmops")
     runner.set_output("baseline-sha", found.sha or "")
 
 

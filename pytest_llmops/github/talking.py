@@ -84,20 +84,21 @@ def set_status(client: rest.Client, context: Context, sha: str, *, red: bool, na
     client.send("POST", f"/repos/{context.repository}/statuses/{sha}", body, needs="statuses: write")
 
 
-def pull_request_of(
+def pull_requests_of(
     client: rest.Client, context: Context, branch: str, head_repository: str | None, sha: str
-) -> int | None:
-    """The open pull request whose newest commit a finished run tested.
+) -> list[int]:
+    """The open pull requests whose newest commit a finished run tested; several where one branch goes to several.
 
     A ``workflow_run`` event names none for a fork, and what a fork's artifact says is not to be trusted.
     """
     if head_repository is None:
-        return None
+        return []
     owner = head_repository.partition("/")[0]
     path = f"/repos/{context.repository}/pulls"
+    found = []
     for pull in client.pages(path, needs="pull-requests: read", state="open", head=f"{owner}:{branch}"):
         head = pull.get("head") or {}
         same = head.get("sha") == sha and head.get("ref") == branch
         if same and (head.get("repo") or {}).get("full_name") == head_repository:
-            return int(pull["number"])
-    return None
+            found.append(int(pull["number"]))
+    return found

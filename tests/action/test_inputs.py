@@ -125,7 +125,9 @@ def test_what_a_commit_removed_is_not_restored(tmp_path) -> None:
 
 
 def chosen(tmp_path, hub, event: str, changed: tuple[str, ...] = (), **given) -> baselines.Chosen:
-    here = context.Context(event=event, repository=REPOSITORY_NAME, run_id=9, workflow="llm.yml", branch="main")
+    here = context.Context(
+        event=event, repository=REPOSITORY_NAME, run_id=9, workflow="llm.yml", branch="main", workspace=tmp_path
+    )
     client = rest.Client(hub.url, OWN)
     return baselines.choose(
         inputs.Inputs(**given),
@@ -133,7 +135,7 @@ def chosen(tmp_path, hub, event: str, changed: tuple[str, ...] = (), **given) ->
         client,
         root=tmp_path,
         folder=tmp_path / "made",
-        changed=changed,
+        changed=baselines.Changed(changed),
         project=ProjectSettings(),
     )
 
@@ -162,7 +164,7 @@ def test_which_baseline(tmp_path, hub) -> None:
     hub.refuse("GET", "/runs", 403, "Resource not accessible by integration")
     refused = chosen(tmp_path, hub, "pull_request")
     assert refused.file == committed
-    assert "permissions need `actions: read`" in refused.notes[0]
+    assert "permissions need `actions: read`" in refused.warnings[0]
 
 
 def test_a_run_that_is_passed_over_for_want_of_an_artifact(tmp_path, hub) -> None:

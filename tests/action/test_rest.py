@@ -221,9 +221,12 @@ def test_one_issue_is_opened_brought_up_to_date_and_closed(hub: Hub, client: res
 def test_what_a_pull_request_and_a_push_change(hub: Hub, client: rest.Client) -> None:
     hub.files = {7: [f"file{n}" for n in range(130)], 0: ["baseline.json"]}
     pull = PullRequest(7, "c" * 40, "topic", "main", REPOSITORY)
-    assert len(baselines.changed_paths(dataclasses.replace(HERE, pull_request=pull), client)) == 130
+    assert len(baselines.changed_paths(dataclasses.replace(HERE, pull_request=pull), client).paths) == 130
     push = dataclasses.replace(HERE, event="push", before="a" * 40, sha="b" * 40)
-    assert baselines.changed_paths(push, client) == ("baseline.json",)
-    assert baselines.changed_paths(dataclasses.replace(push, before="0" * 40), client) == ()
+    assert baselines.changed_paths(push, client) == (("baseline.json",), None)
+    assert baselines.changed_paths(dataclasses.replace(push, before="0" * 40), client) == ((), None)
+    hub.files[0] = [f"file{n}" for n in range(301)]
+    many = baselines.changed_paths(push, client)
+    assert (len(many.paths), many.unknown) == (300, "GitHub names no more than 300 changed files")
     hub.refuse("GET", "/compare", 404)
-    assert baselines.changed_paths(push, client) == ()
+    assert "not found" in (baselines.changed_paths(push, client).unknown or "")
