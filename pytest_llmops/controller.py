@@ -148,7 +148,7 @@ class Controller:
         from pytest_llmops.reports import arms
 
         self._configuration = settings = configuration(self._config)
-        self.run = run = self._run_record(settings, judge_pairs=not stopped)
+        self.run = run = self._run_record(settings, stopped=stopped)
         if settings.adaptive and not stopped and self._gate is not None and self._records:
             self._gate.add_trials(run)
         self._fail_cases(run)
@@ -210,7 +210,7 @@ class Controller:
             first = f"{len(why)} pair{'s' * (len(why) != 1)} of arms could not be compared:"
             self._fail(nodeid, "\n".join([first, *why[:3], *rest]), ("llm-ab", None, nodeid))
 
-    def _run_record(self, settings: Configuration, *, judge_pairs: bool) -> RunRecord:
+    def _run_record(self, settings: Configuration, *, stopped: str | None) -> RunRecord:
         from datetime import UTC, datetime
 
         from pytest_llmops import environment
@@ -221,7 +221,7 @@ class Controller:
         functions = {test.id.partition("[")[0] for test in tests}
         lost = {i: why for i, why in self._lost.items() if i not in self._records and i.partition("[")[0] in functions}
         tests = sorted(tests + [_lost(nodeid, reason, self._stored) for nodeid, reason in lost.items()], key=_order)
-        if judge_pairs and self._answers.given:
+        if self._answers.given and not stopped:
             self._judge_pairs(tests)
         ran = {test.case for test in tests}
         used = fingerprint(tests, prices=settings.project.prices)
@@ -233,6 +233,7 @@ class Controller:
             tests=tests,
             deselected=sorted((self._deselected | self._named_apart(ran)) - ran),
             shard=settings.shard,
+            stopped=stopped,
             metrics=summarize(tests, settings=settings.project.metrics),
             cost_by_tag=cost_by_tag(tests),
             ab=compare_arms(tests, settings=settings.project.metrics, min_cases=settings.project.min_cases),

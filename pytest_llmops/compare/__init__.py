@@ -5,6 +5,7 @@ from pytest_llmops.compare.confirming import unconfirmed
 from pytest_llmops.compare.failures import Failure, fails, failures
 from pytest_llmops.compare.gate import compare
 from pytest_llmops.compare.policy import Policy
+from pytest_llmops.compare.problems import unknown_gates
 from pytest_llmops.compare.shards import merge
 from pytest_llmops.compare.summary import cost_by_tag, fingerprint, summarize
 
@@ -20,4 +21,5 @@ __all__ = [
     "merge",
     "summarize",
     "unconfirmed",
+    "unknown_gates",
 ]

@@ -13,7 +13,7 @@ from pytest_llmops.acceptance import Accepted
 from pytest_llmops.baseline import Baseline, MetricDefinition
 from pytest_llmops.baseline.stored import definition_of, differences, two_definitions
 from pytest_llmops.collector import paused
-from pytest_llmops.compare import cases, columns, confirming, drift, metrics, prompts
+from pytest_llmops.compare import cases, columns, confirming, drift, metrics, problems, prompts
 from pytest_llmops.compare.failures import fails
 from pytest_llmops.compare.pairing import Pair, Pairing, pair
 from pytest_llmops.compare.policy import Policy, gates, rule_for, uncalibrated
@@ -75,6 +75,7 @@ def compare(
     _add_cases(result, baseline, pairing, state, definitions, policy)
     _accept(result, accept, accepted, policy)
     result.accepted += _left_out(result, pairing, accepted)
+    result.problems = problems.found(baseline, run, policy)
     known = {*baseline.metrics, *definitions}
     result.notes = _notes(baseline, run, pairing, state, definitions)
     result.notes += cases.without_value(state.lost, result.errored_cases)
@@ -221,10 +222,7 @@ def _notes(
 ) -> list[str]:
     notes = _fingerprint_notes(baseline.fingerprint, run.fingerprint)
     if not pairing.pairs and baseline.cases and pairing.trials:
-        notes.append(
-            "no case of this run is in the baseline, so nothing was compared; a case's key is its node id, which "
-            "changes with the folder pytest takes as its root"
-        )
+        notes.append("no case of this run is in the baseline, so nothing was compared")
     recorded = sorted(name for name in definitions if name not in baseline.metrics)
     for what, names in (
         ("not in the baseline yet", recorded),
