@@ -258,14 +258,20 @@ class Controller:
 
         Trials that could not be measured (a miss, a judge's error) have failed by themselves.
         """
+        from pytest_llmops.baseline import partial, trials_by_case
         from pytest_llmops.naming import without_trial
 
+        cases = trials_by_case(run.tests)
+        left_out = {case for case, trials in cases.items() if partial(trials)}
+        self._say_partial([case for case in sorted(left_out) if (cases[case][0].threshold or 1.0) < 1.0])
         by_case: dict[str, list[TestRecord]] = defaultdict(list)
         for test in run.tests:
             measured = test.measurements.get("pass")
             if test.threshold is not None and test.threshold < 1.0 and measured is not None and measured.status == "ok":
                 by_case[test.case].append(test)
         for case, trials in by_case.items():
+            if case in left_out:
+                continue
             passed = sum(t.outcome == "passed" for t in trials)
             threshold = trials[0].threshold or 0.0
             if passed / len(trials) >= threshold:
@@ -274,6 +280,17 @@ class Controller:
             lines += [f"  trial {t.trial}: {t.outcome}" + (f": {t.error}" if t.error else "") for t in trials]
             file, line, name = self._locations[trials[0].id]
             self._fail(case, "\n".join(lines), (file, line, without_trial(name)))
+
+    def _say_partial(self, cases: list[str]) -> None:
+        if cases:
+            from pytest_llmops.reports import text
+
+            some = ", ".join(cases[:3]) + (" …" if len(cases) > 3 else "")
+            self._say(
+                f"llmops: {text.count(len(cases), 'case')} not judged by threshold and not stored, since some trials "
+                f"did not run: {some}",
+                yellow=True,
+            )
 
     def _fail(self, nodeid: str, message: str, location: tuple[str, int | None, str]) -> None:
         made_up.fail(self._config, nodeid, message, location)

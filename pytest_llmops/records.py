@@ -141,6 +141,8 @@ class TestRecord(Record):
     case: str
     group: str | None = None
     trial: int = 0
+    trials: int = 1
+    """How many its case has. Where fewer ran (``--lf``), the case is neither judged by its share nor stored."""
     rerun: bool = False
     """An extra trial of a suspect (the broken-case guard) or of a regression (`confirms`); it counts nowhere else."""
     confirms: bool = False

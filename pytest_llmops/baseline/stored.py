@@ -80,6 +80,12 @@ def trials_by_case(tests: Iterable[TestRecord]) -> dict[str, list[TestRecord]]:
     return {case: [trials[number] for number in sorted(trials)] for case, trials in cases.items()}
 
 
+def partial(trials: Iterable[TestRecord]) -> bool:
+    """Whether trials of a case were left out of the run: the others are no fair sample of it (``--lf``: the failed)."""
+    found = list(trials)
+    return len(found) < max(trial.trials for trial in found)
+
+
 def definition_of(name: str, measured: Measurement, settings: Mapping[str, MetricSettings]) -> MetricDefinition:
     """What a measurement means once the project's settings have had their say."""
     chosen = metric_settings(name, settings)
@@ -101,8 +107,8 @@ def metric_settings(name: str, settings: Mapping[str, MetricSettings]) -> Metric
 def update(old: Baseline | None, run: RunRecord, *, settings: Mapping[str, MetricSettings] | None = None) -> Baseline:
     """The baseline after this run: cases that ran are replaced, the others kept.
 
-    Skipped cases and cases with a trial that broke down outside its body keep what was stored. Where a metric's
-    definition changed, stored values of the old one are dropped: they compare with nothing any more.
+    Skipped cases, and cases with a trial that was left out or broke down outside its body, keep what was stored.
+    Where a metric's definition changed, stored values of the old one are dropped: they compare with nothing any more.
 
     Args:
         old: the stored baseline; None makes a new one.
@@ -116,7 +122,7 @@ def update(old: Baseline | None, run: RunRecord, *, settings: Mapping[str, Metri
     metrics: dict[str, MetricDefinition] = {}
     first: dict[str, str] = {}
     for case, trials in trials_by_case(run.tests).items():
-        if any(trial.outcome in ("error", "skipped") for trial in trials):
+        if partial(trials) or any(trial.outcome in ("error", "skipped") for trial in trials):
             continue
         fresh[case] = case_baseline(trials)
         for trial in trials:

@@ -24,10 +24,10 @@ def lines(old: Baseline | None, updated: Baseline, run: RunRecord) -> list[str]:
 def _failing(run: RunRecord) -> list[str]:
     """A baseline made of failures lets them pass from then on."""
     passed: dict[str, bool] = {}
-    for test in run.tests:
-        measured = test.measurements.get("pass")
-        if measured is not None and not test.rerun:
-            passed[test.case] = passed.get(test.case, False) or measured.value == 1
+    for case, trials in baseline.trials_by_case(run.tests).items():
+        measured = [one for trial in trials if (one := trial.measurements.get("pass")) is not None]
+        if measured and not baseline.partial(trials):
+            passed[case] = any(one.value == 1 for one in measured)
     failing = [case for case, ever in passed.items() if not ever]
     if not failing:
         return []
