@@ -61,7 +61,12 @@ class Gate:
         if self.stored is None:
             return
         first = compare.compare(self.stored, run, policy_of(self._settings), accept=self._accepted)
-        unsettled = [row.metric for row in first.metrics if row.gate and row.verdict in ("regressed", "inconclusive")]
+        unsettled = [
+            row.metric
+            for row in first.metrics
+            # Without numbers (a price changed) no trial more would settle it.
+            if row.gate and row.delta is not None and row.verdict in ("regressed", "inconclusive")
+        ]
         if first.deterministic or not unsettled:
             return
         more = rerunning.trials(self._config, self._settings, run, unsettled)

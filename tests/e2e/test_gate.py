@@ -306,8 +306,18 @@ def test_a_changed_price_is_no_regression(project, standin):
         run = project.run("-q", "--llm-baseline=base.json", "--llm-json=run.json", *arguments, env=env)
         assert run.returncode == 0, run.out
         rows = {row["metric"]: row for row in run.record["comparison"]["metrics"]}
-        assert (rows["cost_usd"]["verdict"], rows["cost_usd"]["gate"]) == ("inconclusive", False)
-        assert "openai_compatible:my-own 1/1 → 4/1" in rows["cost_usd"]["reason"]
+        assert (rows["cost_usd"]["verdict"], rows["cost_usd"]["gate"]) == ("inconclusive", True)
+        run.match("*cost_usd: prices changed since the baseline (openai_compatible:my-own 1/1 → 4/1)*", "*not settled*")
+    strict = project.run("-q", "--llm-baseline=base.json", "--llm-inconclusive=fail", *arguments, env=env)
+    assert strict.returncode == 1
+    strict.match("FAILED llm-baseline::cost_usd - cost_usd is inconclusive*")
+
+    # an update of one case keeps no costs of the others, which had another price
+    part = project.run("-q", "--llm-baseline=base.json", "--llm-update-baseline", "-k", "test_app and 11", env=env)
+    part.match("llmops: cost_usd changed (price of openai_compatible:my-own 1/1 → 4/1): its stored values of 11 cases*")
+    run = project.run("-q", "--llm-baseline=base.json", "--llm-json=run.json", "--llm-record=none", env=env)
+    [row] = [row for row in run.record["comparison"]["metrics"] if row["metric"] == "cost_usd"]
+    assert (run.returncode, row["verdict"], row["cases"], row["delta"]) == (0, "no_regression", 1, 0), run.out
 
 
 def test_a_baseline_that_is_not_there(suite, standin):
