@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pytest_llmops.errors import did_you_mean
 
 if TYPE_CHECKING:
+    from pytest_llmops.compare import Policy
     from pytest_llmops.settings import ProjectSettings
 
 
@@ -31,6 +34,36 @@ def project() -> ProjectSettings:
     from pytest_llmops.settings import load_project
 
     return load_project(find_pyproject(Path.cwd()))
+
+
+def policy(*, alpha: float | None = None, inconclusive: str | None = None) -> Policy:
+    """The gate's settings as pytest has them here: arguments, environment, ini file, pyproject.toml.
+
+    Raises:
+        SettingsError: one of them cannot be used.
+    """
+    from pytest_llmops.checks import calibration
+    from pytest_llmops.compare import Policy
+    from pytest_llmops.ini_files import ini_settings
+
+    settings, ini = project(), ini_settings(Path.cwd())
+    return Policy(
+        alpha=_setting("alpha", alpha, ini) or 0.05,
+        inconclusive=_setting("inconclusive", inconclusive, ini) or "pass",
+        min_cases=settings.min_cases,
+        metrics=settings.metrics,
+        **calibration.required(settings.judge),
+    )
+
+
+def _setting(name: str, argument: object, ini: Mapping[str, str]) -> Any:
+    from pytest_llmops.ini_files import flag_in
+    from pytest_llmops.options import BY_NAME, resolve
+
+    setting = BY_NAME[name]
+    added = os.environ.get("PYTEST_ADDOPTS", "")
+    option = argument or flag_in(f"{ini.get('addopts', '')} {added}", setting.flag)
+    return resolve(name, option=option, ini=ini.get(setting.ini, ""))
 
 
 def root() -> Path:

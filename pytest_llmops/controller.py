@@ -152,7 +152,7 @@ class Controller:
         from pytest_llmops.reports import arms
 
         self._configuration = settings = configuration(self._config)
-        self.run = run = self._run_record(settings, judge_pairs=not stopped)
+        self.run = run = self._run_record(settings, stopped=stopped)
         if settings.adaptive and not stopped and self._gate is not None and self._records:
             self._gate.add_trials(run)
         self._fail_cases(run)
@@ -226,7 +226,7 @@ class Controller:
             first = f"{len(why)} pair{'s' * (len(why) != 1)} of arms could not be compared:"
             self._fail(nodeid, "\n".join([first, *why[:3], *rest]), ("llm-ab", None, nodeid))
 
-    def _run_record(self, settings: Configuration, *, judge_pairs: bool) -> RunRecord:
+    def _run_record(self, settings: Configuration, *, stopped: str | None) -> RunRecord:
         from datetime import UTC, datetime
 
         from pytest_llmops import environment
@@ -237,7 +237,7 @@ class Controller:
         functions = {test.id.partition("[")[0] for test in tests}
         lost = {i: why for i, why in self._lost.items() if i not in self._records and i.partition("[")[0] in functions}
         tests = sorted(tests + [_lost(nodeid, reason, self._stored) for nodeid, reason in lost.items()], key=_order)
-        if judge_pairs and self._answers.given:
+        if self._answers.given and not stopped:
             self._judge_pairs(tests)
         ran = {test.case for test in tests}
         used = fingerprint(tests, prices=settings.project.prices)
@@ -249,6 +249,7 @@ class Controller:
             tests=tests,
             deselected=sorted((self._deselected | self._named_apart(ran)) - ran),
             shard=settings.shard,
+            stopped=stopped,
             metrics=summarize(tests, settings=settings.project.metrics),
             cost_by_tag=cost_by_tag(tests),
             ab=compare_arms(tests, settings=settings.project.metrics, min_cases=settings.project.min_cases),
@@ -273,14 +274,20 @@ class Controller:
 
         Trials that could not be measured (a miss, a judge's error) have failed by themselves.
         """
+        from pytest_llmops.baseline import partial, trials_by_case
         from pytest_llmops.naming import without_trial
 
+        cases = trials_by_case(run.tests)
+        left_out = {case for case, trials in cases.items() if partial(trials)}
+        self._say_partial([case for case in sorted(left_out) if (cases[case][0].threshold or 1.0) < 1.0])
         by_case: dict[str, list[TestRecord]] = defaultdict(list)
         for test in run.tests:
             measured = test.measurements.get("pass")
             if test.threshold is not None and test.threshold < 1.0 and measured is not None and measured.status == "ok":
                 by_case[test.case].append(test)
         for case, trials in by_case.items():
+            if case in left_out:
+                continue
             passed = sum(t.outcome == "passed" for t in trials)
             threshold = trials[0].threshold or 0.0
             if passed / len(trials) >= threshold:
@@ -289,6 +296,17 @@ class Controller:
             lines += [f"  trial {t.trial}: {t.outcome}" + (f": {t.error}" if t.error else "") for t in trials]
             file, line, name = self._locations[trials[0].id]
             self._fail(case, "\n".join(lines), (file, line, without_trial(name)))
+
+    def _say_partial(self, cases: list[str]) -> None:
+        if cases:
+            from pytest_llmops.reports import text
+
+            some = ", ".join(cases[:3]) + (" …" if len(cases) > 3 else "")
+            self._say(
+                f"llmops: {text.count(len(cases), 'case')} not judged by threshold and not stored, since some trials "
+                f"did not run: {some}",
+                yellow=True,
+            )
 
     def _fail(self, nodeid: str, message: str, location: tuple[str, int | None, str]) -> None:
         made_up.fail(self._config, nodeid, message, location)

@@ -61,7 +61,12 @@ class Gate:
         if self.stored is None:
             return
         first = compare.compare(self.stored, run, policy_of(self._settings), accept=self._accepted)
-        unsettled = [row.metric for row in first.metrics if row.gate and row.verdict in ("regressed", "inconclusive")]
+        unsettled = [
+            row.metric
+            for row in first.metrics
+            # Without numbers (a price changed) no trial more would settle it.
+            if row.gate and row.delta is not None and row.verdict in ("regressed", "inconclusive")
+        ]
         if first.deterministic or not unsettled:
             return
         more = rerunning.trials(self._config, self._settings, run, unsettled)
@@ -80,10 +85,10 @@ class Gate:
         Raises:
             LlmopsError: the comparison or the baseline cannot be made.
         """
+        from pytest_llmops import compare
         from pytest_llmops.reports import terminal
 
         settings, policy = self._settings, policy_of(self._settings)
-        self._check_gates(run)
         if self.stored is not None:
             comparison = run.comparison = self._comparison(self.stored, run, policy)
             comparison.baseline, comparison.stored_in = self._name, settings.stored_in
@@ -92,8 +97,9 @@ class Gate:
                 self._say(line)
             if not settings.update_baseline:
                 self._fail_gate(comparison, policy)
-                self._check_keys(self.stored, run)
         if settings.update_baseline:
+            if (unknown := compare.unknown_gates(self.stored, run, policy)) is not None:
+                self._fail(f"llm-baseline::{unknown.name}", unknown.message)
             self._store(run, answers)
 
     @property
@@ -147,82 +153,19 @@ class Gate:
     def _fail(self, nodeid: str, message: str, properties: made_up.Properties | None = None) -> None:
         made_up.fail(self._config, nodeid, message, ("llm-baseline", None, nodeid), properties)
 
-    def _check_keys(self, stored: Baseline, run: RunRecord) -> None:
-        """The same tests under other node ids: pytest took another folder as its root, and nothing was compared."""
-        ran = {test.case for test in run.tests}
-        if not stored.cases or ran & stored.cases.keys():
-            return
-        moved = next(((old, new) for old in stored.cases for new in ran if _same_test(old, new)), None)
-        if moved is not None:
-            self._fail(
-                "llm-baseline::node-ids",
-                f"nothing was compared: the baseline knows {moved[0]!r}, this run {moved[1]!r}\n"
-                "  a case's key is its node id, which changes with the folder pytest takes as its root (--rootdir)",
-            )
-
-    def _check_gates(self, run: RunRecord) -> None:
-        """A metric that a marker's ``gate`` names and nobody records would switch the gate off in silence."""
-        from pytest_llmops.errors import did_you_mean
-
-        stored = self.stored.metrics if self.stored is not None else {}
-        known = {name for full in (*run.metrics, *stored) for name in (full, full.partition("#")[0])}
-        unknown = {name: test.case for test in run.tests for name in test.gate or () if name not in known}
-        for name, chosen in self._settings.project.metrics.items():
-            if chosen.gate and name not in known:
-                unknown.setdefault(name, f"pyproject.toml [tool.pytest-llmops.metrics.{name}]")
-        for name, case in unknown.items():
-            close = did_you_mean(name, known)
-            self._fail(
-                "llm-baseline::gate", f"{case}: {name!r} is to gate, but no test records a metric of that name.{close}"
-            )
-
     # -- the stored baseline ----------------------------------------------------------------------------------------
 
     def _store(self, run: RunRecord, answers: Answers) -> None:
         from pytest_llmops import baseline
+        from pytest_llmops.reports import text, updates
 
         updated = baseline.update(self.stored, run, settings=self._settings.project.metrics)
         baseline.save(self._file, updated)
         stored = baseline.answers.update(answers, run)
         baseline.answers.save(baseline.answers.path_beside(self._file), stored)
-        self._say(f"llmops: wrote {self._name}, {len(updated.cases)} cases.")
-        for line in baseline.dropped(self.stored, updated):
+        self._say(f"llmops: wrote {self._name}, {text.count(len(updated.cases), 'case')}.")
+        for line in updates.lines(self.stored, updated, run):
             self._say(f"llmops: {line}", yellow=True)
-        self._warn_failing(run)
-        self._warn_few_trials(updated, run)
-
-    def _warn_failing(self, run: RunRecord) -> None:
-        """A baseline made of failures lets them pass from then on."""
-        passed: dict[str, bool] = {}
-        for test in run.tests:
-            measured = test.measurements.get("pass")
-            if measured is not None:
-                passed[test.case] = passed.get(test.case, False) or measured.value == 1
-        failing = [case for case, ever in passed.items() if not ever]
-        if failing:
-            self._say(
-                f"llmops: {len(failing)} of {len(passed)} cases failed all their trials, and the baseline holds that "
-                f"now: {', '.join(failing[:3])}{' …' if len(failing) > 3 else ''}",
-                yellow=True,
-            )
-
-    def _warn_few_trials(self, updated: Baseline, run: RunRecord) -> None:
-        from pytest_llmops import baseline
-        from pytest_llmops.reports import text
-
-        few = baseline.cases_below_guard(updated)
-        if not few:
-            return
-        costs = [c.cost_usd for t in run.tests for c in t.calls]
-        known = [cost for cost in costs if cost is not None]
-        trials = max(1, len(run.tests)) / max(1, len({t.case for t in run.tests}))
-        price = f", about {text.amount(sum(known) / trials * baseline.GUARD_TRIALS, 'cost')}" if known else ""
-        self._say(
-            f"llmops: {len(few)} of {len(updated.cases)} cases have fewer than {baseline.GUARD_TRIALS} trials, so a "
-            f"single case that breaks cannot be told from bad luck;\n"
-            f"        record them with --llm-trials={baseline.GUARD_TRIALS}{price}.",
-            yellow=True,
-        )
 
 
 def policy_of(settings: Configuration) -> Policy:
@@ -246,7 +189,3 @@ def _accept_file(settings: Configuration, file: Path) -> Path | None:
         return settings.accept
     default = file.parent / DEFAULT_NAME
     return default if default.exists() else None
-
-
-def _same_test(one: str, other: str) -> bool:
-    return one.endswith(f"/{other}") or other.endswith(f"/{one}")

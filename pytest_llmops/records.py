@@ -141,6 +141,8 @@ class TestRecord(Record):
     case: str
     group: str | None = None
     trial: int = 0
+    trials: int = 1
+    """How many its case has. Where fewer ran (``--lf``), the case is neither judged by its share nor stored."""
     rerun: bool = False
     """An extra trial of a suspect (the broken-case guard) or of a regression (`confirms`); it counts nowhere else."""
     confirms: bool = False
@@ -311,6 +313,17 @@ class CaseFinding(Record):
     accepted: str | None = None
 
 
+class GateProblem(Record):
+    """Why a comparison says less than it seems to; it fails the run.
+
+    Args:
+        name: ``node-ids``: the same tests under other keys; ``gate``: a metric is to gate that nobody records.
+    """
+
+    name: Literal["node-ids", "gate"]
+    message: str
+
+
 class Comparison(Record):
     """A run against its baseline."""
 
@@ -327,6 +340,7 @@ class Comparison(Record):
     findings: list[CaseFinding] = Field(default_factory=list)
     accepted: list[str] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list)
+    problems: list[GateProblem] = Field(default_factory=list)
     prompt_changes: list[PromptChange] = Field(default_factory=list)
     deterministic: bool = False
 
@@ -414,6 +428,8 @@ class RunRecord(Record):
     """Cases left out of this run on purpose (``-k``, ``--lf``): not missing from it."""
     shard: tuple[int, int] | None = None
     """Which part of how many this run is (``--llm-shard=1/4``); None where it is the whole, or was not said."""
+    stopped: str | None = None
+    """How the run was broken off (Ctrl-C, ``-x``): it is not whole, so nothing is compared or stored of it."""
     metrics: dict[str, MetricSummary] = Field(default_factory=dict)
     cost_by_tag: dict[str, Finite] = Field(default_factory=dict)
     """USD of the calls, judges' included, of the tests with a tag; calls of unknown price are left out."""

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_llmops.console import policy as gate_policy
 from pytest_llmops.console import project, say, share, warn, width
 from pytest_llmops.errors import BaselineError, LlmopsError
 
@@ -24,8 +25,9 @@ def add_to(commands: Any) -> None:
     compare.add_argument("record", type=Path, metavar="RUN", help="a run record (--llm-json)")
     compare.add_argument("--json", action="store_true", help="print the comparison as JSON")
     compare.add_argument("--accept", type=Path, metavar="FILE", help="accepted changes (default: beside the baseline)")
-    compare.add_argument("--alpha", type=share, default=0.05, metavar="F", help="family-wise error rate (default .05)")
-    compare.add_argument("--inconclusive", choices=("pass", "fail"), default="pass", help="default: pass")
+    as_pytest = "default: as pytest's own option"
+    compare.add_argument("--alpha", type=share, metavar="F", help=f"family-wise error rate ({as_pytest})")
+    compare.add_argument("--inconclusive", choices=("pass", "fail"), help=as_pytest)
     compare.set_defaults(run=_compare)
     merge = commands.add_parser("merge", help="put the shards of one run together; compare the result after that")
     merge.add_argument("records", nargs="+", type=Path, metavar="RUN", help="run records (--llm-json)")
@@ -53,7 +55,6 @@ def add_to(commands: Any) -> None:
 
 def _compare(arguments: argparse.Namespace) -> int:
     from pytest_llmops import baseline, compare, safety
-    from pytest_llmops.checks import calibration
     from pytest_llmops.reports import safety as safety_report
     from pytest_llmops.reports import terminal
 
@@ -61,15 +62,9 @@ def _compare(arguments: argparse.Namespace) -> int:
     if (baseline.kind_of(one), baseline.kind_of(other)) == ("run record", "baseline"):
         raise BaselineError(f"the other way round: pytest-llmops compare {other} {one}")
     stored, run = baseline.load(one), baseline.load_run(other)
-    settings = project()
-    run.safety = safety.summarize(run.tests, settings.safety)
-    policy = compare.Policy(
-        alpha=arguments.alpha,
-        inconclusive=arguments.inconclusive,
-        min_cases=settings.min_cases,
-        metrics=settings.metrics,
-        **calibration.required(settings.judge),
-    )
+    _refuse_stopped(other, run, "compared with the baseline")
+    run.safety = safety.summarize(run.tests, project().safety)
+    policy = gate_policy(alpha=arguments.alpha, inconclusive=arguments.inconclusive)
     comparison = _compared(arguments.baseline, stored, run, policy, arguments.accept)
     if arguments.json:
         say(comparison.model_dump_json(indent=2))
@@ -84,6 +79,12 @@ def _compare(arguments: argparse.Namespace) -> int:
     return 1 if unsafe or compare.failures(comparison, policy) else 0
 
 
+def _refuse_stopped(file: Path, run: RunRecord, what: str) -> None:
+    """As pytest does: what is not whole shows neither what is missing nor that nothing regressed."""
+    if run.stopped:
+        raise BaselineError(f"{file}: the run was {run.stopped}; nothing was {what}. Run it to its end.")
+
+
 def _compared(file: Path, stored: Baseline, run: RunRecord, policy: Policy, accept: Path | None) -> Comparison:
     from pytest_llmops import acceptance, compare
 
@@ -95,17 +96,14 @@ def _compared(file: Path, stored: Baseline, run: RunRecord, policy: Policy, acce
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    from pytest_llmops import baseline, compare
-    from pytest_llmops.checks import calibration
+    from pytest_llmops import baseline
     from pytest_llmops.reports import html, pull_request
 
-    run, settings = baseline.load_run(arguments.record), project()
-    policy = compare.Policy(
-        min_cases=settings.min_cases, metrics=settings.metrics, **calibration.required(settings.judge)
-    )
+    run, policy = baseline.load_run(arguments.record), gate_policy()
     file: Path | None = arguments.baseline
     stored, answers = None, {}
     if file is not None:
+        _refuse_stopped(arguments.record, run, "compared with the baseline")
         stored = baseline.load(file)
         run.comparison = _compared(file, stored, run, policy, None)
     elif run.comparison is not None and run.comparison.baseline and Path(run.comparison.baseline).is_file():
@@ -134,6 +132,7 @@ def _answers(file: Path) -> Answers:
 
 def _merge_runs(arguments: argparse.Namespace) -> int:
     from pytest_llmops import baseline, compare
+    from pytest_llmops.reports import text
 
     shards = [(str(path), baseline.load_run(path)) for path in arguments.records]
     settings = project()
@@ -141,15 +140,18 @@ def _merge_runs(arguments: argparse.Namespace) -> int:
         shards, settings=settings.metrics, limits=settings.safety, allow_deselected=arguments.allow_deselected
     )
     baseline.save_run(arguments.output, run)
-    cases = len({test.case for test in run.tests})
-    say(f"wrote {arguments.output}: {cases} cases, {len(run.tests)} tests of {len(shards)} records")
+    cases = text.count(len({test.case for test in run.tests}), "case")
+    counts = f"{text.count(len(run.tests), 'test')} of {text.count(len(shards), 'record')}"
+    say(f"wrote {arguments.output}: {cases}, {counts}")
     return 0
 
 
 def _update(arguments: argparse.Namespace) -> int:
     from pytest_llmops import baseline
+    from pytest_llmops.reports import text, updates
 
     run = baseline.load_run(arguments.record)
+    _refuse_stopped(arguments.record, run, "stored")
     old = baseline.load(arguments.output) if arguments.output.exists() else None
     updated = baseline.update(old, run, settings=project().metrics)
     stored = baseline.answers.update(_answers(arguments.output), run)
@@ -158,7 +160,7 @@ def _update(arguments: argparse.Namespace) -> int:
         say(f"dropped {case}")
     baseline.save(arguments.output, updated)
     baseline.answers.save(baseline.answers.path_beside(arguments.output), stored)
-    for line in baseline.dropped(old, updated):
+    say(f"wrote {arguments.output}, {text.count(len(updated.cases), 'case')}")
+    for line in updates.lines(old, updated, run):
         say(line)
-    say(f"wrote {arguments.output}, {len(updated.cases)} cases")
     return 0

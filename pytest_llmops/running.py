@@ -80,6 +80,7 @@ class Running:
             case=naming.case_key(item),
             group=case.group if case else None,
             trial=self.trial.index,
+            trials=self.trial.count,
             outcome=self.outcome,
             error=scrub(self.error or evaluation.error),
             unrecorded=self.unrecorded,

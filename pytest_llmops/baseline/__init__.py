@@ -9,7 +9,9 @@ from pytest_llmops.baseline.stored import (
     MetricDefinition,
     cases_below_guard,
     dropped,
+    partial,
     prune,
+    trials_by_case,
     update,
 )
 
@@ -25,9 +27,11 @@ __all__ = [
     "kind_of",
     "load",
     "load_run",
+    "partial",
     "prune",
     "save",
     "save_run",
+    "trials_by_case",
     "update",
     "write",
 ]

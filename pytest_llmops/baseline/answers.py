@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_llmops.baseline.files import write
+from pytest_llmops.baseline.stored import partial, trials_by_case
 from pytest_llmops.errors import BaselineError
 from pytest_llmops.records import RunRecord
 
@@ -63,19 +64,11 @@ def load(path: Path) -> Answers:
 
 def update(old: Mapping[str, list[str | None]], run: RunRecord) -> Answers:
     """The answers after this run, by the rule of `baseline.update`: cases that ran are replaced, the others kept."""
-    trials: dict[str, dict[int, str | None]] = {}
-    unusable = set()
-    for test in run.tests:
-        if test.rerun:
-            continue
-        if test.outcome in ("error", "skipped"):
-            unusable.add(test.case)
-        trials.setdefault(test.case, {})[test.trial] = test.output
-    fresh = {
-        case: [of_case.get(number) for number in range(max(of_case) + 1)]
-        for case, of_case in trials.items()
-        if case not in unusable
-    }
+    fresh = {}
+    for case, trials in trials_by_case(run.tests).items():
+        if not partial(trials) and not any(trial.outcome in ("error", "skipped") for trial in trials):
+            outputs = {trial.trial: trial.output for trial in trials}
+            fresh[case] = [outputs.get(number) for number in range(max(outputs) + 1)]
     merged = {**old, **fresh}
     return {case: merged[case] for case in sorted(merged) if any(text is not None for text in merged[case])}
 

@@ -80,6 +80,12 @@ def trials_by_case(tests: Iterable[TestRecord]) -> dict[str, list[TestRecord]]:
     return {case: [trials[number] for number in sorted(trials)] for case, trials in cases.items()}
 
 
+def partial(trials: Iterable[TestRecord]) -> bool:
+    """Whether trials of a case were left out of the run: the others are no fair sample of it (``--lf``: the failed)."""
+    found = list(trials)
+    return len(found) < max(trial.trials for trial in found)
+
+
 def definition_of(name: str, measured: Measurement, settings: Mapping[str, MetricSettings]) -> MetricDefinition:
     """What a measurement means once the project's settings have had their say."""
     chosen = metric_settings(name, settings)
@@ -101,8 +107,9 @@ def metric_settings(name: str, settings: Mapping[str, MetricSettings]) -> Metric
 def update(old: Baseline | None, run: RunRecord, *, settings: Mapping[str, MetricSettings] | None = None) -> Baseline:
     """The baseline after this run: cases that ran are replaced, the others kept.
 
-    Skipped cases and cases with a trial that broke down outside its body keep what was stored. Where a metric's
-    definition changed, stored values of the old one are dropped: they compare with nothing any more.
+    Skipped cases, and cases with a trial that was left out or broke down outside its body, keep what was stored.
+    Where a metric's definition or a price changed, stored values (costs) of the old one are dropped: one table of
+    prices goes with a baseline, and they compare with nothing any more.
 
     Args:
         old: the stored baseline; None makes a new one.
@@ -116,7 +123,7 @@ def update(old: Baseline | None, run: RunRecord, *, settings: Mapping[str, Metri
     metrics: dict[str, MetricDefinition] = {}
     first: dict[str, str] = {}
     for case, trials in trials_by_case(run.tests).items():
-        if any(trial.outcome in ("error", "skipped") for trial in trials):
+        if partial(trials) or any(trial.outcome in ("error", "skipped") for trial in trials):
             continue
         fresh[case] = case_baseline(trials)
         for trial in trials:
@@ -132,6 +139,8 @@ def update(old: Baseline | None, run: RunRecord, *, settings: Mapping[str, Metri
     changed = {
         name for name, here in metrics.items() if name in old.metrics and not comparable(old.metrics[name], here)
     }
+    if changed_prices(old.fingerprint, run.fingerprint):
+        changed |= {name for name, here in old.metrics.items() if here.kind == "cost"}
     kept = {case: _without(stored, changed) for case, stored in old.cases.items() if case not in fresh}
     cases = kept | fresh
     recorded = {name for stored in cases.values() for name in stored.samples}
@@ -147,6 +156,8 @@ def dropped(old: Baseline | None, updated: Baseline) -> list[str]:
     lines = []
     for name in sorted(old.metrics.keys() & updated.metrics.keys()):
         changes = differences(old.metrics[name], updated.metrics[name])
+        if old.metrics[name].kind == "cost":
+            changes += [f"price of {said}" for said in changed_prices(old.fingerprint, updated.fingerprint).values()]
         gone = [case for case, kept in updated.cases.items() if changes and name not in kept.samples]
         cases = [case for case in gone if case in old.cases and name in old.cases[case].samples]
         if cases:
@@ -182,11 +193,11 @@ def two_definitions(name: str, one: str, other: str) -> str:
 
 
 def differences(stored: MetricDefinition, now: MetricDefinition) -> list[str]:
-    """What differs between two definitions such that their numbers cannot be compared."""
+    """What differs between two definitions such that their numbers cannot be compared; a unit not given is any."""
     found = [
         f"{what} {getattr(stored, what)} → {getattr(now, what)}"
-        for what in ("direction", "kind")
-        if getattr(stored, what) != getattr(now, what)
+        for what in ("direction", "kind", "unit")
+        if getattr(stored, what) and getattr(now, what) and getattr(stored, what) != getattr(now, what)
     ]
     if stored.definition != now.definition:
         what = "judge model or rubric" if "judge" in (stored.source, now.source) else "definition"
@@ -194,6 +205,15 @@ def differences(stored: MetricDefinition, now: MetricDefinition) -> list[str]:
     if stored.scale and now.scale and stored.scale != now.scale:
         found.append(f"scale {list(stored.scale)} → {list(now.scale)}")
     return found
+
+
+def changed_prices(before: Fingerprint, now: Fingerprint) -> dict[str, str]:
+    """Models that cost something else than when the baseline was made, and the change in words."""
+    return {
+        name: f"{name} {before.prices[name]} → {now.prices[name]}"
+        for name in sorted(before.prices.keys() & now.prices.keys())
+        if before.prices[name] != now.prices[name]
+    }
 
 
 def comparable(stored: MetricDefinition, now: MetricDefinition) -> bool:

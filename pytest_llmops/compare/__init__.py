@@ -6,6 +6,7 @@ from pytest_llmops.compare.failing import case_fails, failing_cases
 from pytest_llmops.compare.failures import Failure, fails, failures, is_empty
 from pytest_llmops.compare.gate import compare
 from pytest_llmops.compare.policy import Policy
+from pytest_llmops.compare.problems import unknown_gates
 from pytest_llmops.compare.shards import merge
 from pytest_llmops.compare.summary import cost_by_tag, fingerprint, summarize
 
@@ -24,4 +25,5 @@ __all__ = [
     "merge",
     "summarize",
     "unconfirmed",
+    "unknown_gates",
 ]

@@ -18,7 +18,7 @@ class Failure:
     """One red line of the gate.
 
     Args:
-        name: the metric, or ``broken-cases``, ``missing-cases``, ``errored-cases``.
+        name: the metric, or ``broken-cases``, ``missing-cases``, ``errored-cases``, ``node-ids``, ``gate``.
         message: what the reviewer reads.
     """
 
@@ -57,6 +57,7 @@ def failures(comparison: Comparison, policy: Policy | None = None) -> list[Failu
         # Without a value because recordings are missing: the cases are listed, once and with the reason.
         if fails(row, policy) and not row.accepted and not (unrecorded and (row.reason or "").startswith("no value in"))
     ]
+    found += [Failure(one.name, one.message) for one in comparison.problems]
     broken = [case for case in comparison.broken_cases if not case.accepted]
     if broken:
         lines = [

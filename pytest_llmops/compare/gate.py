@@ -11,9 +11,9 @@ from typing import Any
 from pytest_llmops import acceptance
 from pytest_llmops.acceptance import Accepted
 from pytest_llmops.baseline import Baseline, MetricDefinition
-from pytest_llmops.baseline.stored import definition_of, differences, two_definitions
+from pytest_llmops.baseline.stored import changed_prices, definition_of, differences, two_definitions
 from pytest_llmops.collector import paused
-from pytest_llmops.compare import cases, columns, confirming, drift, metrics, prompts
+from pytest_llmops.compare import cases, columns, confirming, drift, metrics, problems, prompts
 from pytest_llmops.compare.failures import fails
 from pytest_llmops.compare.pairing import Pair, Pairing, pair
 from pytest_llmops.compare.policy import Policy, gates, rule_for, uncalibrated
@@ -60,7 +60,7 @@ def compare(
     definitions, conflicts = _definitions(pairing.trials, policy)
     accepted = _accepted_cases({*baseline.cases, *pairing.changed}, accept, policy)
     pairs = [one for one in pairing.pairs if one.case not in accepted]
-    repriced = _repriced(baseline.fingerprint, run.fingerprint)
+    repriced = _repriced(baseline, run, pairs)
     state = _measured(baseline, pairs, definitions, conflicts, policy, repriced)
     judged = metrics.judge(state.tested, policy)
     confirming.settle(judged, pairs, pairing, definitions, policy)
@@ -75,6 +75,7 @@ def compare(
     _add_cases(result, baseline, pairing, state, definitions, policy)
     _accept(result, accept, accepted, policy)
     result.accepted += _left_out(result, pairing, accepted)
+    result.problems = problems.found(baseline, run, policy)
     known = {*baseline.metrics, *definitions}
     result.notes = _notes(baseline, run, pairing, state, definitions)
     result.notes += cases.without_value(state.lost, result.errored_cases)
@@ -138,9 +139,6 @@ def _measured(
             state.settled.append(metrics.not_comparable(name, True, reason, now))
             continue
         tested = metrics.measure(name, now or stored, policy, sheet, gating.mask(name, now or stored, policy))
-        if now and now.kind == "cost" and repriced:
-            state.settled.append(metrics.repriced(name, repriced, now))
-            continue
         compared = bool(tested.cases or tested.skipped)
         if not compared and not tested.lost:
             if now:
@@ -151,7 +149,10 @@ def _measured(
         elif now and tested.rule.gate and (why := uncalibrated(name, now, policy)):
             state.settled.append(metrics.not_comparable(name, True, why, now))
         elif compared:
-            state.tested.append(tested)
+            if now and now.kind == "cost" and repriced:
+                state.settled.append(metrics.repriced(tested, repriced))
+            else:
+                state.tested.append(tested)
             if tested.rule.gate:
                 state.lost[name] = tested.lost
         elif tested.rule.gate:
@@ -221,10 +222,7 @@ def _notes(
 ) -> list[str]:
     notes = _fingerprint_notes(baseline.fingerprint, run.fingerprint)
     if not pairing.pairs and baseline.cases and pairing.trials:
-        notes.append(
-            "no case of this run is in the baseline, so nothing was compared; a case's key is its node id, which "
-            "changes with the folder pytest takes as its root"
-        )
+        notes.append("no case of this run is in the baseline, so nothing was compared")
     recorded = sorted(name for name in definitions if name not in baseline.metrics)
     for what, names in (
         ("not in the baseline yet", recorded),
@@ -236,14 +234,14 @@ def _notes(
     return notes + drift.notes(pairing.trials)
 
 
-def _repriced(before: Fingerprint, now: Fingerprint) -> str:
-    """Which models cost something else than when the baseline was made; empty where none does."""
-    changed = [
-        f"{name} {before.prices[name]} → {now.prices[name]}"
-        for name in sorted(before.prices.keys() & now.prices.keys())
-        if before.prices[name] != now.prices[name]
-    ]
-    return ", ".join(changed)
+def _repriced(baseline: Baseline, run: RunRecord, pairs: Sequence[Pair]) -> str:
+    """Which models of the compared cases cost something else than when the baseline was made; empty where none does."""
+    changed = changed_prices(baseline.fingerprint, run.fingerprint)
+    if not changed:
+        return ""
+    calls = (call for one in pairs for trial in one.trials for call in trial.calls)
+    asked = {f"{call.provider}:{call.model}" for call in calls if call.role == "app"}
+    return ", ".join(said for name, said in changed.items() if name in asked)
 
 
 def _fingerprint_notes(before: Fingerprint, now: Fingerprint) -> list[str]:

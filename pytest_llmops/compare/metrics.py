@@ -305,14 +305,15 @@ def _trials(tested: Tested, result: stats.PairedT, margin: float) -> int | None:
     return trials if trials and trials > tested.trials else None
 
 
-def repriced(name: str, changed: str, definition: MetricDefinition) -> MetricComparison:
-    """The verdict on costs of which a price has changed: that is no regression of the application's."""
+def repriced(tested: Tested, changed: str) -> MetricComparison:
+    """The verdict on costs of which a price has changed: that is no regression of the application's, nor is it none."""
     return MetricComparison(
-        metric=name,
+        metric=tested.name,
         verdict="inconclusive",
+        gate=tested.rule.gate,
         reason=f"prices changed since the baseline ({changed}); the next baseline compares costs again",
-        direction=definition.direction,
-        unit=definition.unit,
+        direction=tested.definition.direction,
+        unit=tested.definition.unit,
         relative=True,
     )
 

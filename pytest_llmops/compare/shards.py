@@ -48,6 +48,7 @@ def merge(
         fingerprint=_fingerprint(shards, tests),
         tests=tests,
         deselected=deselected,
+        stopped=next((f"{run.stopped} ({name})" for name, run in shards if run.stopped), None),
         metrics=summarize(tests, settings=settings),
         cost_by_tag=cost_by_tag(tests),
         safety=safety.summarize(tests, limits),

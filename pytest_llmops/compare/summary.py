@@ -59,7 +59,7 @@ def fingerprint(tests: Iterable[TestRecord], *, prices: Mapping[str, Price] | No
         prompts.update(test.prompts)
         models.update(call.model for call in test.calls if call.role == "app" and call.model)
         for call in test.calls:
-            if call.cost_usd is not None and call.model:
+            if call.cost_usd is not None and call.model and call.role == "app":
                 asked.setdefault(f"{call.provider}:{call.model}", call)
     rates = {name: rate for name, call in sorted(asked.items()) if (rate := _rate(call, prices))}
     return Fingerprint(

@@ -57,6 +57,8 @@ def render(
         lines += text.indented(f"accepted: {text.clean(entry)}", width, "")
     for note in comparison.notes:
         lines += text.indented(f"note: {text.clean(note)}", width, "")
+    for said in (line for problem in comparison.problems for line in problem.message.splitlines()):
+        lines += text.indented(text.clean(said), width, "")
     lines += _closing(comparison, policy, width, color)
     return lines
 

@@ -63,6 +63,11 @@ def indented(text: str, width: int, indent: str = "  ") -> list[str]:
     return [line for line in lines if line.strip()]
 
 
+def count(number: int, noun: str) -> str:
+    """``1 case``, ``2 cases``."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 def amount(value: float, kind: str, unit: str | None = None) -> str:
     """A value in its unit: 94.0%, 812 ms, 1.12 s, $0.00012, 1,234, 0.812; times are ms and costs USD by default."""
     if kind in ("pass", "rate"):

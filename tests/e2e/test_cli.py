@@ -89,7 +89,12 @@ def test_a_run_becomes_a_baseline_that_it_equals(project):
     )
     assert project.run("--llm-json=run.json").returncode == 0
     made = project.command("baseline", "update", "run.json", "-o", "base.json")
-    assert (made.returncode, made.out) == (0, "wrote base.json, 1 cases\n")
+    assert (made.returncode, made.out) == (
+        0,
+        "wrote base.json, 1 case\n"
+        "1 of 1 case has fewer than 5 trials, so a single case that breaks cannot be told from bad luck;\n"
+        "        record them with --llm-trials=5.\n",
+    )
     compared = project.command("compare", "base.json", "run.json", "--json")
     assert compared.returncode == 0
     comparison = json.loads(compared.out)

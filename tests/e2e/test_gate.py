@@ -306,8 +306,18 @@ def test_a_changed_price_is_no_regression(project, standin):
         run = project.run("-q", "--llm-baseline=base.json", "--llm-json=run.json", *arguments, env=env)
         assert run.returncode == 0, run.out
         rows = {row["metric"]: row for row in run.record["comparison"]["metrics"]}
-        assert (rows["cost_usd"]["verdict"], rows["cost_usd"]["gate"]) == ("inconclusive", False)
-        assert "openai_compatible:my-own 1/1 → 4/1" in rows["cost_usd"]["reason"]
+        assert (rows["cost_usd"]["verdict"], rows["cost_usd"]["gate"]) == ("inconclusive", True)
+        run.match("*cost_usd: prices changed since the baseline (openai_compatible:my-own 1/1 → 4/1)*", "*not settled*")
+    strict = project.run("-q", "--llm-baseline=base.json", "--llm-inconclusive=fail", *arguments, env=env)
+    assert strict.returncode == 1
+    strict.match("FAILED llm-baseline::cost_usd - cost_usd is inconclusive*")
+
+    # an update of one case keeps no costs of the others, which had another price
+    part = project.run("-q", "--llm-baseline=base.json", "--llm-update-baseline", "-k", "test_app and 11", env=env)
+    part.match("llmops: cost_usd changed (price of openai_compatible:my-own 1/1 → 4/1): its stored values of 11 cases*")
+    run = project.run("-q", "--llm-baseline=base.json", "--llm-json=run.json", "--llm-record=none", env=env)
+    [row] = [row for row in run.record["comparison"]["metrics"] if row["metric"] == "cost_usd"]
+    assert (run.returncode, row["verdict"], row["cases"], row["delta"]) == (0, "no_regression", 1, 0), run.out
 
 
 def test_a_baseline_that_is_not_there(suite, standin):
@@ -321,6 +331,89 @@ def test_a_baseline_that_is_not_there(suite, standin):
     taken = suite.run("--llm-baseline=made.json", "--llm-record=none", env=speaking_to(standin))
     assert taken.returncode == 4
     taken.match("ERROR: *made.json: this is a run record, not a baseline. Make one of it: pytest-llmops baseline *")
+
+
+def test_the_command_gives_pytest_s_verdict(suite, standin):
+    """Settings of the gate count the same, and so does what makes a comparison void."""
+    env = speaking_to(standin)
+
+    def both(*patterns, status=1, environment=(), arguments=()):
+        here = {**env, **dict(environment)}
+        run = suite.run(BASELINE, "--llm-record=none", "--llm-json=run.json", *arguments, env=here)
+        compared = suite.command("compare", "base.json", "run.json", env=here)
+        assert (run.returncode, compared.returncode) == (status, status), run.out + compared.out
+        for one in (run, compared):
+            one.match(*patterns)
+        assert_no_traceback(compared)
+
+    # brevity depends on the prompt's length, live: neither a regression nor ruled out
+    suite.file("test_it.py", TEST.replace("1 / len(words)", "1 / len(words) + (hash(llm_case.input) % 7 - 3) / 9"))
+    args = ("--llm-record=live", BASELINE, "--llm-json=run.json")
+    shown = suite.run(*args, env={**env, "PYTHONHASHSEED": "1"})
+    verdicts = {row["metric"]: row["verdict"] for row in shown.record["comparison"]["metrics"]}
+    assert (shown.returncode, verdicts["brevity"]) == (0, "inconclusive"), shown.out
+    assert suite.command("compare", "base.json", "run.json").returncode == 0
+    strict = {"PYTEST_LLM_INCONCLUSIVE": "fail"}
+    assert suite.command("compare", "base.json", "run.json", env=strict).returncode == 1
+    assert suite.command("compare", "base.json", "run.json", "--inconclusive=pass", env=strict).returncode == 0
+    for line in ('llm_inconclusive = "fail"', 'addopts = "--llm-inconclusive=fail"'):
+        suite.file("pyproject.toml", SETTINGS + f"    [tool.pytest.ini_options]\n    {line}\n")
+        assert suite.command("compare", "base.json", "run.json").returncode == 1, line
+    suite.file("pyproject.toml", SETTINGS)
+    suite.file("pytest.ini", "[pytest]\nllm_inconclusive = perhaps\n")
+    wrong = suite.command("compare", "base.json", "run.json")
+    assert wrong.returncode == 2
+    wrong.match("*ini setting llm_inconclusive: 'perhaps' is not one of: pass, fail*")
+    (suite.path / "pytest.ini").unlink()
+
+    suite.file("test_it.py", TEST.replace("trials=2", 'trials=2, gate=["pass", "brevty"]'))
+    both("*'brevty' is to gate, but no test records *")
+    suite.file("test_it.py", TEST)
+    (suite.path / "pyproject.toml").unlink()
+    stored = suite.read("base.json")
+    suite.file("base.json", stored.replace('"case":"test_it.py', '"case":"sub/test_it.py'))
+    both("*nothing was compared: the baseline knows 'sub/test_it.py::*")
+
+
+def test_a_run_that_was_stopped_is_neither_compared_nor_stored_by_the_command(suite, standin):
+    env = speaking_to(standin)
+    stored = suite.read("base.json")
+    suite.file("test_it.py", TEST.replace('assert "fail" not in words', 'assert llm_case.id != "c5"'))
+    run = suite.run("--llm-record=none", "--llm-json=run.json", "-x", env=env)
+    assert valid(run.record)["stopped"]
+    compared = suite.command("compare", "base.json", "run.json")
+    assert compared.returncode == 2
+    compared.match("pytest-llmops: run.json: the run was *stopped*; nothing was compared with the baseline. *")
+    for prune in ((), ("--prune",)):
+        updated = suite.command("baseline", "update", "run.json", "-o", "base.json", *prune)
+        assert updated.returncode == 2
+        updated.match("*the run was *stopped*; nothing was stored. *")
+    assert suite.read("base.json") == stored
+    merged = suite.command("merge", "run.json", "-o", "all.json")
+    assert merged.returncode == 0, merged.out
+    assert suite.command("compare", "base.json", "all.json").returncode == 2
+
+
+def test_an_update_by_the_command_warns_as_pytest_does(suite, standin):
+    suite.file("test_it.py", TEST.replace('assert "fail" not in words', 'assert llm_case.id != "c5"'))
+    suite.run("--llm-record=none", "--llm-json=run.json", env=speaking_to(standin))
+    updated = suite.command("baseline", "update", "run.json", "-o", "base.json")
+    assert updated.returncode == 0
+    updated.match(
+        "wrote base.json, 13 cases",
+        "1 of 13 cases failed all their trials, and the baseline holds that now: test_it.py::test_it[[]c5]",
+        "13 of 13 cases have fewer than 5 trials*",
+    )
+
+
+def test_the_price_of_more_trials_is_that_of_all_cases_named(suite, standin):
+    priced = re.compile(r"--llm-trials=5, about \$(\d+\.\d+)")
+
+    def price(*arguments):
+        run = suite.run(BASELINE, "--llm-update-baseline", "--llm-record=none", *arguments, env=speaking_to(standin))
+        return float(priced.search(run.out)[1])
+
+    assert price("-k", "c1-") == pytest.approx(price(), rel=0.5)
 
 
 def test_a_case_that_breaks_between_two_calls_is_broken_on_replay(project, standin):

@@ -70,6 +70,22 @@ def test_a_case_fails_where_the_share_is_missed(shares, n):
 
 
 @pytest.mark.parametrize("n", [None, 2])
+def test_running_the_failed_trials_again_judges_and_stores_no_share(shares, n):
+    shares.file("cases.jsonl", "".join(f'{{"id": "{name}", "input": 1}}\n' for name in "abc"))
+    arguments = ("--llm-baseline=b.json", "-k", "share")
+    first = shares.run(*arguments, "--llm-update-baseline", n=n)
+    assert first.returncode == 0, first.out
+    stored = shares.read("b.json").split('"cases"')[1]
+    again = shares.run(*arguments, "--lf", "--llm-update-baseline", n=n)
+    assert again.returncode == 0, again.out
+    again.match(
+        "llmops: 2 cases not judged by threshold and not stored, since some trials did not run: test_it.py::test_sh*"
+    )
+    again.no_match("*failed all their trials*")
+    assert shares.read("b.json").split('"cases"')[1] == stored
+
+
+@pytest.mark.parametrize("n", [None, 2])
 def test_tolerated_trials_do_not_fail_the_run(shares, n):
     words = shares.run("-k", "share and not d-trial", "-x", "-v", "--junitxml=junit.xml", n=n)
     assert words.returncode == 0, words.out

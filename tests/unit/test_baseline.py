@@ -140,6 +140,15 @@ def test_update_keeps_what_was_stored_of_skipped_and_errored_cases():
     assert [kept.samples["tone"] for kept in baseline.update(old, now).cases.values()] == [[0.5], [0.5], [0.9]]
 
 
+def test_update_keeps_what_was_stored_of_a_case_with_trials_left_out():
+    old = stored(run_of({"tone": [[0.5, 0.7], [0.5, 0.7]]}))
+    failed = [trial("c0", {"tone": 0.1}, 1, trials=2)]
+    whole = [trial("c1", {"tone": 0.1}, number, trials=2) for number in range(2)]
+    updated = baseline.update(old, run(failed + whole))
+    assert [kept.samples["tone"] for kept in updated.cases.values()] == [[0.5, 0.7], [0.1, 0.1]]
+    assert baseline.answers.update({failed[0].case: ["kept"]}, run(failed)) == {failed[0].case: ["kept"]}
+
+
 def test_update_drops_values_of_a_definition_that_is_no_more():
     def build(count, definition):
         measured = {"tone": measurement("tone", 0.5, definition=definition), "pass": 1.0}

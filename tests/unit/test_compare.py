@@ -11,7 +11,7 @@ from pytest_llmops import baseline
 from pytest_llmops.acceptance import Accepted
 from pytest_llmops.compare import Policy, compare, failures, summarize
 from pytest_llmops.errors import BaselineError
-from pytest_llmops.records import CassetteUse, Fingerprint, Measurement
+from pytest_llmops.records import Call, CassetteUse, Fingerprint, Measurement
 from pytest_llmops.settings import MetricSettings
 from tests.unit.made_up import measurement, run, run_of, stored, trial
 
@@ -548,6 +548,7 @@ def test_a_run_that_shares_no_case_says_so():
         ({"definition": "aa11"}, {"definition": "bb22"}, "judge model or rubric (aa11 → bb22)"),
         ({"direction": "higher"}, {"direction": "lower"}, "direction higher → lower"),
         ({"kind": "score"}, {"kind": "rate"}, "kind score → rate"),
+        ({"unit": "s"}, {"unit": "ms"}, "unit s → ms"),
     ],
 )
 def test_another_definition_is_not_comparable_and_fails(before, now, named):
@@ -597,6 +598,21 @@ def test_what_changed_in_the_fingerprint_is_named():
     now.fingerprint = Fingerprint(prompts={"support": "2", "tidy": "1"}, models=["gpt-4.1"])
     notes = compare(stored(before), now).notes
     assert notes == ["prompt 'support' changed since the baseline", "models: gpt-4o → gpt-4.1"]
+
+
+def test_only_prices_of_what_the_application_asked_count():
+    def build(price, judge_price):
+        calls = [Call(provider="p", api="a", model="m"), Call(provider="p", api="a", model="judge", role="judge")]
+        record = run_of({"cost_usd": [1.0] * 12, "pass": [1.0] * 12}, calls=calls)
+        record.fingerprint.prices = {"p:m": price, "p:judge": judge_price, "p:unused": price}
+        return record
+
+    policy = Policy(metrics={"cost_usd": MetricSettings(gate=True)})
+    row = row_of(compare(stored(build("1/1", "1/1")), build("1/1", "2/2"), policy), "cost_usd")
+    assert row.verdict == "no_regression"
+    row = row_of(compare(stored(build("1/1", "1/1")), build("2/2", "1/1"), policy), "cost_usd")
+    assert (row.verdict, row.gate) == ("inconclusive", True)
+    assert "(p:m 1/1 → 2/2)" in row.reason
 
 
 # What gates
