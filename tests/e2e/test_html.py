@@ -220,6 +220,64 @@ def test_the_headline_is_as_red_as_pytests_exit(reader, project, wrong, options,
         assert "went wrong" in page.locator(".failures li", has_text=name).inner_text()
 
 
+@pytest.mark.parametrize(("width", "height"), [(1366, 768), (1100, 600), (380, 800)])
+def test_the_page_opens_at_its_verdict_and_keys_move_the_list_alone(report, reader, width, height):
+    reader.page.set_viewport_size({"width": width, "height": height})
+    reader.open(report.path / "out" / "report.html")
+    page = reader.page
+    page.wait_for_timeout(100)
+    assert page.evaluate("scrollY") == 0
+    heading, verdict = page.locator("h1").bounding_box(), page.locator("tr.gates .verdict").first.bounding_box()
+    assert heading["y"] >= 0
+    assert verdict["x"] + verdict["width"] <= width  # without scrolling aside
+    for _ in range(11):
+        page.keyboard.press("j")
+    assert page.evaluate("scrollY") == 0
+    inside = """() => {
+        const [list, one] = ['#list', '#list [aria-current=true]'].map((what) =>
+            document.querySelector(what).getBoundingClientRect());
+        return list.top <= one.top && one.bottom <= list.bottom;
+    }"""
+    assert page.locator("#list [aria-current=true] .name").text_content() == "test_it[c9]"  # not drawn: off screen
+    assert page.evaluate(inside)
+    for _ in range(11):
+        page.keyboard.press("k")
+    assert page.locator("#list").evaluate("list => list.scrollTop") <= 4
+    assert page.evaluate(inside)
+
+
+def test_search_finds_what_a_reader_means(reader, tmp_path):
+    """The words of a judge's own prompt and tools stand in every case."""
+
+    def called(role, said, *, system):
+        messages = [{"role": "system", "content": system}, {"role": "user", "content": said}]
+        tools = [{"name": "verdict", "description": "scripted"}]
+        asked = [ToolCall(name="look_up", arguments={"order": f"number-{said}"})]
+        return Call(
+            provider="p", api="a", role=role, request={"messages": messages, "tools": tools}, text=f"re {said}",
+            tool_calls=asked if role == "app" else [],
+        )  # fmt: skip
+
+    tests = [
+        trial(
+            name,
+            {"tone": Measurement(value=1, source="judge", reason=f"because {name}")},
+            input=f"asked {name}",
+            output=f"told {name}",
+            calls=[called("app", f"app-{name}", system="be kind"), called("judge", name, system="be courteous")],
+        )
+        for name in ("apple", "pear", "fig")
+    ]
+    page = tmp_path / "page.html"
+    page.write_text(html.render(run(tests, metrics=summarize(tests))), encoding="utf-8")
+    reader.open(page)
+    wanted = dict.fromkeys(("courteous", "script", "description"), 0) | dict.fromkeys(("kind", "look_up"), 3)
+    wanted |= dict.fromkeys(("asked pear", "told pear", "because pear", "app-pear", "re app-pear", "number-app-fig"), 1)
+    for words, found in wanted.items():
+        reader.page.locator("#search").fill(words)
+        sync_api.expect(reader.page.locator("#count")).to_have_text(f"{found} of 3 cases")
+
+
 def test_nothing_a_model_wrote_is_run_or_fetched(reader, tmp_path):
     call = Call(
         provider=HOSTILE,

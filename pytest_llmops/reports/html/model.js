@@ -46,7 +46,17 @@ function summarise(one) {
 
 const outcomeOf = (test) => test.outcome || 'passed';
 
-/** Everything of a case that can be searched, put together on the first search only. */
+/** What a call says; its tools and parameters are the same in all cases. */
+const callTexts = ({text, model, error, request, tool_calls: asked}) => [
+  model, text, error, request?.system && asText(request.system),
+  ...(request?.messages || []).map((said) => asText(said.content ?? said)),
+  ...(asked || []).map((tool) => `${tool.name} ${asText(tool.arguments ?? '')}`),
+];
+
+/**
+ * What a reader means by the words of a case, put together on the first search only. Judges' calls are left out: their
+ * prompts say the same in every case, and what they answered stands in the scores' reasons.
+ */
 function searched(one) {
   one.haystack ??= [
     one.name,
@@ -54,7 +64,7 @@ function searched(one) {
     ...one.trials.flatMap((test) => [
       asText(test.input ?? ''), test.output, test.error, ...(test.tags || []), test.prompt,
       ...Object.values(test.measurements || {}).map((measured) => measured.reason),
-      ...(test.calls || []).flatMap((call) => [call.text, call.model, JSON.stringify(call.request || '')]),
+      ...(test.calls || []).filter((call) => call.role !== 'judge').flatMap(callTexts),
     ]),
   ].filter(Boolean).join('\n').toLowerCase();
   return one.haystack;
