@@ -12,7 +12,11 @@ function prepared({cases, comparison}) {
 
 function* findings(comparison) {
   if (!comparison) return;
-  for (const one of comparison.broken_cases || []) yield {word: 'broken', name: one.case, reason: one.reason};
+  for (const one of comparison.broken_cases || []) {
+    const now = one.deterministic ? 'fails now' : `0 of ${one.reruns || one.trials} now`;
+    const before = `passed ${one.baseline_passed} of ${one.baseline_trials} in the baseline, ${now}`;
+    yield {word: 'broken', name: one.case, reason: before + (one.reason ? `: ${one.reason}` : '')};
+  }
   for (const one of comparison.findings || []) yield {word: one.finding, name: one.case, reason: one.reason};
   const changed = new Set(comparison.changed_cases);
   for (const name of comparison.new_cases || []) if (!changed.has(name)) yield {word: 'new', name};
