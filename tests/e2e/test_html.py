@@ -15,7 +15,7 @@ import pytest
 from bench import made_up_run
 from pytest_llmops import safety
 from pytest_llmops.compare import summarize
-from pytest_llmops.records import Call, Measurement, ToolCall
+from pytest_llmops.records import BrokenCase, Call, Comparison, Measurement, ToolCall
 from pytest_llmops.reports import html
 from pytest_llmops.safety_record import GuardrailUse
 from tests.e2e.user import speaking_to, write_app
@@ -50,7 +50,7 @@ class Reader:
         self.page.wait_for_selector("html[data-ready]", timeout=20_000)
 
     def names(self) -> list[str]:
-        return self.page.locator("#list .name").all_inner_texts()
+        return self.page.locator("#list .name").all_text_contents()  # also of those off screen, which are not drawn
 
     def detail(self) -> str:
         return self.page.locator("#detail").inner_text()
@@ -220,6 +220,85 @@ def test_the_headline_is_as_red_as_pytests_exit(reader, project, wrong, options,
         assert "went wrong" in page.locator(".failures li", has_text=name).inner_text()
 
 
+@pytest.mark.parametrize(("width", "height"), [(1366, 768), (1100, 600), (380, 800)])
+def test_the_page_opens_at_its_verdict_and_keys_move_the_list_alone(report, reader, width, height):
+    reader.page.set_viewport_size({"width": width, "height": height})
+    reader.open(report.path / "out" / "report.html")
+    page = reader.page
+    page.wait_for_timeout(100)
+    assert page.evaluate("scrollY") == 0
+    heading, verdict = page.locator("h1").bounding_box(), page.locator("tr.gates .verdict").first.bounding_box()
+    assert heading["y"] >= 0
+    assert verdict["x"] + verdict["width"] <= width  # without scrolling aside
+    for _ in range(11):
+        page.keyboard.press("j")
+    assert page.evaluate("scrollY") == 0
+    inside = """() => {
+        const [list, one] = ['#list', '#list [aria-current=true]'].map((what) =>
+            document.querySelector(what).getBoundingClientRect());
+        return list.top <= one.top && one.bottom <= list.bottom;
+    }"""
+    assert page.locator("#list [aria-current=true] .name").text_content() == "test_it[c9]"  # not drawn: off screen
+    assert page.evaluate(inside)
+    for _ in range(11):
+        page.keyboard.press("k")
+    assert page.locator("#list").evaluate("list => list.scrollTop") <= 4
+    assert page.evaluate(inside)
+
+
+def test_a_broken_case_says_how_and_two_unlike_answers_stay_readable(reader, tmp_path):
+    before = "Your order left our house on Monday; here is its number."
+    after = "Your order is on its way; please wait."
+    case = "test_app.py::test_answers[a]"
+    broken = BrokenCase(case=case, baseline_passed=5, baseline_trials=5, trials=3, reason="no number")
+    made = run([trial("a", {"pass": 0}, output=after, outcome="failed")], comparison=Comparison(broken_cases=[broken]))
+    page = tmp_path / "page.html"
+    page.write_text(html.render(made, answers={case: [before]}), encoding="utf-8")
+    reader.open(page)
+    finding = reader.page.locator("#detail .finding")
+    assert finding.inner_text() == "broken passed 5 of 5 in the baseline, 0 of 3 now: no number"
+    parts = reader.page.locator("#detail .diff > *")
+    pieces = [(part.evaluate("part => part.tagName"), part.text_content()) for part in parts.all()]
+    assert "".join(text for tag, text in pieces if tag != "INS") == before
+    assert "".join(text for tag, text in pieces if tag != "DEL") == after
+    assert [piece for piece in pieces if piece[0] != "SPAN"] == [
+        ("DEL", "left our house "), ("INS", "is "),
+        ("DEL", "Monday; here is its number"), ("INS", "its way; please wait"),
+    ]  # fmt: skip
+
+
+def test_search_finds_what_a_reader_means(reader, tmp_path):
+    """The words of a judge's own prompt and tools stand in every case."""
+
+    def called(role, said, *, system):
+        messages = [{"role": "system", "content": system}, {"role": "user", "content": said}]
+        tools = [{"name": "verdict", "description": "scripted"}]
+        asked = [ToolCall(name="look_up", arguments={"order": f"number-{said}"})]
+        return Call(
+            provider="p", api="a", role=role, request={"messages": messages, "tools": tools}, text=f"re {said}",
+            tool_calls=asked if role == "app" else [],
+        )  # fmt: skip
+
+    tests = [
+        trial(
+            name,
+            {"tone": Measurement(value=1, source="judge", reason=f"because {name}")},
+            input=f"asked {name}",
+            output=f"told {name}",
+            calls=[called("app", f"app-{name}", system="be kind"), called("judge", name, system="be courteous")],
+        )
+        for name in ("apple", "pear", "fig")
+    ]
+    page = tmp_path / "page.html"
+    page.write_text(html.render(run(tests, metrics=summarize(tests))), encoding="utf-8")
+    reader.open(page)
+    wanted = dict.fromkeys(("courteous", "script", "description"), 0) | dict.fromkeys(("kind", "look_up"), 3)
+    wanted |= dict.fromkeys(("asked pear", "told pear", "because pear", "app-pear", "re app-pear", "number-app-fig"), 1)
+    for words, found in wanted.items():
+        reader.page.locator("#search").fill(words)
+        sync_api.expect(reader.page.locator("#count")).to_have_text(f"{found} of 3 cases")
+
+
 def test_nothing_a_model_wrote_is_run_or_fetched(reader, tmp_path):
     call = Call(
         provider=HOSTILE,
@@ -347,7 +426,7 @@ def test_a_thousand_cases_are_usable_in_a_second(reader, tmp_path, length):
     reader.page.keyboard.press("Escape")
     for _ in range(160):  # from the case that was found, and beyond the first piece of the list
         reader.page.keyboard.press("j")
-    assert reader.page.locator("#list [aria-current=true] .name").inner_text() == "test_support[case-259]"
+    assert reader.page.locator("#list [aria-current=true] .name").text_content() == "test_support[case-259]"
 
 
 def test_the_safety_section(reader, tmp_path):

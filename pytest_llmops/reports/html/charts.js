@@ -1,4 +1,4 @@
-// A histogram of the cases' means for each metric: bars are this run, the line is the baseline.
+// A histogram of the cases' means for each metric: bars are this run, outlines the baseline.
 
 const BINS = 20;
 const drawn = [];
@@ -15,9 +15,9 @@ function charts(cases, run) {
     }
   });
   for (const name of names) {
-    const bins = binned(cases, name);
-    if (bins === null) continue;
     const {kind, unit} = run.metrics[name];
+    const bins = binned(cases, name, kind);
+    if (bins === null) continue;
     const said = element('p.range', {}, `${amount(bins.low, kind, unit)} … ${amount(bins.high, kind, unit)}`);
     const now = cases.filter((one) => one.now[name] !== undefined);
     const figure = element('figure.chart', {}, element('figcaption', {}, name), element('div.plot', {}), said);
@@ -30,7 +30,7 @@ function charts(cases, run) {
   if (!place.children.length) place.append('No numbers were measured.');
 }
 
-function binned(cases, name) {
+function binned(cases, name, kind) {
   const now = cases.map((one) => one.now[name]).filter((value) => value !== undefined);
   const before = cases.map((one) => one.before[name]).filter((value) => value !== undefined);
   const all = [...now, ...before];
@@ -41,19 +41,20 @@ function binned(cases, name) {
     low = Math.min(low, value);
     high = Math.max(high, value);
   }
-  const width = (high - low) / BINS || Math.abs(high) / BINS || 1;
-  const start = low === high ? low - (width * BINS) / 2 : low; // a single value stands in the middle
+  const share = (kind === 'pass' || kind === 'rate') && low >= 0 && high <= 1;
+  const width = share ? 1 / BINS : (high - low) / BINS || Math.abs(high) / BINS || 1;
+  const start = share ? 0 : low === high ? low - (width * (BINS + 1)) / 2 : low; // a single value stands in the middle
   const count = (values) => {
     const bins = new Array(BINS).fill(0);
     for (const value of values) bins[Math.min(BINS - 1, Math.floor((value - start) / width))] += 1;
-    return bins;
+    return bins.map((cases) => cases || null); // no line along the floor
   };
   return {
     low,
     high,
     range: [start - width / 2, start + (BINS + 0.5) * width],
     middles: Array.from({length: BINS}, (_, index) => start + (index + 0.5) * width),
-    now: count(now).map((cases) => cases || null), // no line along the floor
+    now: count(now),
     before: before.length ? count(before) : null,
   };
 }
@@ -68,7 +69,7 @@ function draw(figure, bins) {
   ];
   const data = [bins.middles, bins.now];
   if (bins.before) {
-    series.push({stroke: shade('--text'), width: 1.5, paths: uPlot.paths.stepped({align: 0}), points: {show: false}});
+    series.push({stroke: shade('--text'), width: 1.5, paths: uPlot.paths.bars({size: [1]}), points: {show: false}});
     data.push(bins.before);
   }
   const label = (_, values) => values.map((value) => (value === null ? '' : amount(value, bins.kind, bins.unit)));

@@ -11,7 +11,7 @@ function openCase(one, run, trial = 0) {
   place.replaceChildren(
     element('h3', {}, one.name),
     ...one.findings.map(({word, reason}) =>
-      element('p.finding', {}, element('span.chip', {}, word), reason ? ` ${reason}` : '')),
+      element('p.finding', {}, element(`span.chip.${word}`, {}, word), reason ? ` ${reason}` : '')),
     ...(one.trials.length > 1 ? [tabs(one, run)] : []),
     ...(test ? trialParts(one, test, run) : [element('p', {}, 'It did not run.'), ...formerAnswer(one.answers[0])]),
   );
@@ -66,6 +66,29 @@ function toggleDiff() {
   openCase(shown.case, page.run, shown.trial);
 }
 
+/** Changes with nothing but blanks and punctuation between them as one: two unlike sentences stay readable. */
+function joined(changes) {
+  const parts = [];
+  let [removed, added] = ['', ''];
+  const flush = () => {
+    if (removed) parts.push({value: removed, removed: true});
+    if (added) parts.push({value: added, added: true});
+    removed = added = '';
+  };
+  changes.forEach((change, index) => {
+    const between = removed && added && index < changes.length - 1 && !/[\p{L}\p{N}]/u.test(change.value);
+    if (!change.removed && !change.added && !between) {
+      flush();
+      parts.push(change);
+      return;
+    }
+    if (!change.added) removed += change.value;
+    if (!change.removed) added += change.value;
+  });
+  flush();
+  return parts;
+}
+
 /** A word diff; languages without spaces are cut into words by the browser. */
 function worded(before, now) {
   const spaced = /^[\p{Script=Latin}\p{P}\p{N}\s\p{S}]*$/u.test(before + now);
@@ -76,7 +99,7 @@ function worded(before, now) {
     : Diff.diffWordsWithSpace(before, now, options);
   if (!changes) return [written(now), element('h5', {}, 'in the baseline'), written(before)];
   const place = element('pre.text.diff', {dir: 'auto'});
-  for (const change of changes) {
+  for (const change of joined(changes)) {
     place.append(element(change.added ? 'ins' : change.removed ? 'del' : 'span', {}, change.value));
   }
   return [place];

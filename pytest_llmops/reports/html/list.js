@@ -112,8 +112,17 @@ function mark() {
     const current = String(entry.case === shown.case);
     if (entry.firstChild.ariaCurrent === current) continue;
     entry.firstChild.ariaCurrent = current;
-    if (current === 'true') entry.scrollIntoView({block: 'nearest'});
+    if (current === 'true') reveal(entry);
   }
+}
+
+/** Scroll the list's own box; scrollIntoView would scroll the page, too, past its verdict as it opens. */
+function reveal(entry) {
+  const list = byId('list');
+  const [outer, inner] = [list.getBoundingClientRect(), entry.getBoundingClientRect()];
+  const above = inner.top - outer.top - list.clientTop;
+  const below = above + inner.height - list.clientHeight;
+  list.scrollTop += above < 0 ? above : Math.max(0, below);
 }
 
 function step(by) {

@@ -12,7 +12,11 @@ function prepared({cases, comparison}) {
 
 function* findings(comparison) {
   if (!comparison) return;
-  for (const one of comparison.broken_cases || []) yield {word: 'broken', name: one.case, reason: one.reason};
+  for (const one of comparison.broken_cases || []) {
+    const now = one.deterministic ? 'fails now' : `0 of ${one.reruns || one.trials} now`;
+    const before = `passed ${one.baseline_passed} of ${one.baseline_trials} in the baseline, ${now}`;
+    yield {word: 'broken', name: one.case, reason: before + (one.reason ? `: ${one.reason}` : '')};
+  }
   for (const one of comparison.findings || []) yield {word: one.finding, name: one.case, reason: one.reason};
   const changed = new Set(comparison.changed_cases);
   for (const name of comparison.new_cases || []) if (!changed.has(name)) yield {word: 'new', name};
@@ -46,7 +50,17 @@ function summarise(one) {
 
 const outcomeOf = (test) => test.outcome || 'passed';
 
-/** Everything of a case that can be searched, put together on the first search only. */
+/** What a call says; its tools and parameters are the same in all cases. */
+const callTexts = ({text, model, error, request, tool_calls: asked}) => [
+  model, text, error, request?.system && asText(request.system),
+  ...(request?.messages || []).map((said) => asText(said.content ?? said)),
+  ...(asked || []).map((tool) => `${tool.name} ${asText(tool.arguments ?? '')}`),
+];
+
+/**
+ * What a reader means by the words of a case, put together on the first search only. Judges' calls are left out: their
+ * prompts say the same in every case, and what they answered stands in the scores' reasons.
+ */
 function searched(one) {
   one.haystack ??= [
     one.name,
@@ -54,7 +68,7 @@ function searched(one) {
     ...one.trials.flatMap((test) => [
       asText(test.input ?? ''), test.output, test.error, ...(test.tags || []), test.prompt,
       ...Object.values(test.measurements || {}).map((measured) => measured.reason),
-      ...(test.calls || []).flatMap((call) => [call.text, call.model, JSON.stringify(call.request || '')]),
+      ...(test.calls || []).filter((call) => call.role !== 'judge').flatMap(callTexts),
     ]),
   ].filter(Boolean).join('\n').toLowerCase();
   return one.haystack;
