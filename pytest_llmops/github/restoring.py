@@ -120,10 +120,9 @@ class _Restoring:
 
     def _of_branch(self, branch: str) -> Iterator[tuple[artifacts.Run, bytes]]:
         for run in artifacts.own_runs(self.client, self.context, branch=branch, event="push"):
-            if run.id != self.context.run_id:  # a former attempt of this one may lack what this one is to look for
-                content = _member(artifacts.read(self.client, self.context, run.id, self.name, recordings.MEMBER))
-                if content is not None:
-                    yield run, content
+            content = _member(artifacts.read(self.client, self.context, run.id, self.name, recordings.MEMBER))
+            if content is not None:
+                yield run, content
 
     def _merged(self, branch: str, since: datetime | None) -> bool:
         """Take over what was merged into a branch since; whether anything was."""

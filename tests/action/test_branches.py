@@ -47,6 +47,7 @@ def test_a_group_has_the_recordings_of_those_ahead_in_the_queue(shop: Shop, main
         assert (job.conclusion, job.outputs["conclusion"]) == ("success", "success"), job.log
         shop.forget_recordings()
     assert any("/compare/main..." in request.path for request in shop.hub.requests)
+    assert not [request for request in shop.hub.requests if request.query.get("branch") == "fork"]
 
 
 def test_a_miss_in_the_merge_queue_is_red(shop: Shop, main: Shop) -> None:

@@ -177,3 +177,12 @@ def test_a_run_that_is_passed_over_for_want_of_an_artifact(tmp_path, hub) -> Non
     hub.run(8, event="push", branch="main", sha="8" * 40)
     hub.artifact(8, "llm-report", {"run.json": '{"schema": 99}'})
     assert "cannot be compared with" in chosen(tmp_path, hub, "pull_request").notes[0]
+
+
+def test_a_broken_artifact_is_no_error_of_every_later_run(tmp_path, hub) -> None:
+    hub.run(5, event="push", branch="main", sha="5" * 40)
+    hub.raw_artifact(5, "llm-report", b"no zip at all")
+    found = chosen(tmp_path, hub, "push")  # red, main's run would never be a baseline again
+    assert found.problem is None
+    assert "no zip archive" in found.notes[0]
+    assert "no other baseline" in found.notes[1]

@@ -40,6 +40,7 @@ def test_a_push_run_that_never_came_loses_no_recordings(shop: Shop, main: Shop) 
     assert "restored from pull request #8" in pushed.log
     # Both are handed on, also to a pull request; what was taken over is not looked for again.
     shop.forget_recordings()
+    shop.hub.pulls[7]["updated_at"] = "2026-11-20T12:00:00Z"  # somebody wrote a comment
     asked = len(shop.hub.requests)
     later = shop.pull_request(9, "next", key=False)
     assert later.outputs["conclusion"] == "success", later.log
@@ -82,6 +83,7 @@ def test_a_forks_merged_branch_of_the_same_name_is_no_source(shop: Shop, main: S
     shop.hub.merge(7, "10:01")
     shop.push(key=False, at="10:02")
     assert not (shop.folder / "cassettes/x.json").exists()
+    assert not [request for request in shop.hub.requests if request.query.get("branch") == "tell"]
 
 
 def test_a_branch_that_is_used_again_hands_on_only_what_was_merged(shop: Shop, main: Shop) -> None:
@@ -125,3 +127,36 @@ def test_a_forks_runs_of_a_branch_of_the_same_name_hide_no_recordings(shop: Shop
         shop.hub.run(2000 + number, event="pull_request", branch="shorter", sha="f" * 40, head=FORK)
     recorded(shop, 7, "shorter", "Tell me: ")
     assert len(shop.provider.requests) == paid
+
+
+def test_a_push_without_recordings_says_that_none_are_missing(shop: Shop, main: Shop) -> None:
+    """Or each run would ask for the newest twenty pull requests anew, for ever."""
+    shop.hub.pull(7, "tell", sha=SHA)
+    shop.hub.merge(7, "10:01")
+    assert shop.push(at="10:02").conclusion == "success"
+    asked = len(shop.hub.requests)
+    assert shop.push(at="10:03").conclusion == "success"
+    assert not [request for request in shop.hub.requests[asked:] if request.query.get("branch") == "tell"]
+
+
+def test_a_rerun_of_a_push_looks_again_for_what_it_could_not_get(shop: Shop, main: Shop) -> None:
+    shop.push(at="10:00")
+    recorded(shop, 7, "tell", "Tell me: ")
+    shop.hub.merge(7, "10:01")
+    shop.hub.refuse("GET", "/pulls$", 403, "Resource not accessible by integration", times=1)
+    assert shop.push(key=False, at="10:02").conclusion == "failure"
+    shop.forget_recordings()
+    payload = {"before": "0" * 40, "repository": {"default_branch": "main"}}
+    again = shop.use("push", payload, run=shop.runs, attempt=2)
+    assert again.outputs["conclusion"] == "success", again.log
+
+
+def test_a_refusal_is_told_once_and_not_for_each_pull_request(shop: Shop, main: Shop) -> None:
+    for number in (7, 8, 9):
+        shop.hub.pull(number, f"topic-{number}", sha=SHA)
+        shop.hub.merge(number, "10:01")
+    shop.hub.refuse("GET", "/runs$", 403, "Resource not accessible by integration")
+    job = shop.push(at="10:02", inputs={"baseline": "none"})
+    (warning,) = job.annotations("warning")
+    assert "The recordings of branch main could not be restored" in warning.message
+    assert "`actions: read`" in warning.message
