@@ -161,7 +161,9 @@ def _why_no_json(text: str, error: ValueError) -> str:
         return "the file is empty"
     if not isinstance(error, json.JSONDecodeError):
         return str(error)
-    if error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string"):
+    # What is left may be a number or a word that was cut.
+    cut = error.pos > 0 and re.fullmatch(r"[\w.+-]*", text[error.pos :].rstrip())
+    if cut or error.msg.startswith("Unterminated string"):
         return f"the file ends in the middle (line {error.lineno})"
     return f"no JSON: line {error.lineno}, column {error.colno}: {error.msg}"
 

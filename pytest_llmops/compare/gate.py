@@ -224,6 +224,7 @@ def _notes(
     if not pairing.pairs and baseline.cases and pairing.trials:
         notes.append("no case of this run is in the baseline, so nothing was compared")
     recorded = sorted(name for name in definitions if name not in baseline.metrics)
+    notes += cases.left_out(pairing)
     for what, names in (
         ("not in the baseline yet", recorded),
         ("in the baseline, but no longer recorded", state.gone),

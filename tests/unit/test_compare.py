@@ -531,6 +531,29 @@ def test_a_metric_that_does_not_gate_may_go_with_a_note():
     assert any("no longer recorded: overlap" in note for note in comparison.notes)
 
 
+def test_tests_that_did_not_run_and_cases_left_out_are_named_and_do_not_fail():
+    whole = run([trial("c0", {"tone": 0.5}), trial("c1", {"tone": 0.5}), trial("test_b.py::test_b[x]", {"tone": 0.5})])
+    comparison = compare(stored(whole), run(whole.tests[:1], deselected=[case("c1")]))
+    assert comparison.notes == [
+        "1 stored case of tests that did not run: test_b.py::test_b",
+        f"1 stored case left out of this run (deselected): {case('c1')}",
+    ]
+    assert failures(comparison) == []
+
+
+def test_a_gate_that_the_marker_no_longer_has_is_said():
+    before, now = run_of({"tone": [0.9] * 12}, gate=["tone"]), run_of({"tone": [0.1] * 12}, gate=False)
+    comparison = compare(stored(before), now)
+    assert failures(comparison) == []
+    [said] = comparison.notes
+    assert said == "the marker's gate changed since the baseline: test_app.py::test_answers (tone → nothing gates)"
+
+
+def test_one_group_is_one_group():
+    grouped = run_of({"tone": [0.5] * 12}, group="document")
+    assert "12 cases in 1 group" in compare(stored(grouped), grouped).metrics[0].reason.split("; ")
+
+
 def test_a_run_that_shares_no_case_says_so():
     comparison = compare(
         stored(run_of({"tone": [0.5] * 12})), run([trial("sub/test_app.py::test_x[c0]", {"tone": 0.5})])
