@@ -308,8 +308,9 @@ def _numbers(values: Any, where: str) -> list[float | None]:
 
 def _lines(baseline: Baseline) -> Iterator[str]:
     fingerprint = baseline.fingerprint.model_dump()
-    if not baseline.fingerprint.prompt_texts:
-        del fingerprint["prompt_texts"]
+    for key in ("prompt_texts", "judge_models"):
+        if not fingerprint[key]:
+            del fingerprint[key]
     yield f'{{\n"schema": {SCHEMA_VERSION},\n"created": {_json(baseline.created.isoformat(timespec="seconds"))},\n'
     yield '"fingerprint": {\n'
     yield ",\n".join(f"{_json(key)}: {_json(fingerprint[key])}" for key in sorted(fingerprint))

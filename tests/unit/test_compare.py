@@ -9,7 +9,7 @@ import pytest
 
 from pytest_llmops import baseline
 from pytest_llmops.acceptance import Accepted
-from pytest_llmops.compare import Policy, compare, failures, summarize
+from pytest_llmops.compare import Policy, compare, failures, fingerprint, summarize
 from pytest_llmops.errors import BaselineError
 from pytest_llmops.records import Call, CassetteUse, Fingerprint, Measurement
 from pytest_llmops.settings import MetricSettings
@@ -583,6 +583,24 @@ def test_another_definition_is_not_comparable_and_fails(before, now, named):
     assert row.verdict == "not_comparable"
     assert named in row.reason
     assert names(comparison) == ["tone"]
+
+
+@pytest.mark.parametrize(
+    ("models", "said"),
+    [
+        (("gpt-a", "gpt-b"), "; the judge's model: gpt-a → gpt-b"),
+        (("gpt-a", "gpt-a"), "; not the model (gpt-a), so the rubric, the jury or the judging prompt"),
+    ],
+)
+def test_whether_a_judge_s_model_or_rubric_changed_is_said(models, said):
+    def build(definition, model):
+        calls = [Call(provider="p", api="a", model=model, role="judge")]
+        measured = {"tone": measurement("tone", 0.5, definition=definition)}
+        tests = [trial(f"c{i}", measured, calls=calls) for i in range(12)]
+        return run(tests, fingerprint=fingerprint(tests))
+
+    before, now = (build(*side) for side in zip(("aa", "bb"), models, strict=True))
+    assert row_of(compare(stored(before), now), "tone").reason.endswith(said)
 
 
 def test_another_scale_is_not_comparable():
