@@ -355,7 +355,7 @@ class WorkerOutput:
 
 
 def _lost(nodeid: str, reason: str, stored: Baseline | None) -> TestRecord:
-    """The record of an item that left none; its dataset case is taken for the stored one's."""
+    """The record of an item that left none; what its marker and dataset say is taken for what is stored."""
     from pytest_llmops.naming import trial_number, without_trial
     from pytest_llmops.records import Measurement, TestRecord
 
@@ -366,6 +366,8 @@ def _lost(nodeid: str, reason: str, stored: Baseline | None) -> TestRecord:
         id=nodeid,
         case=case,
         dataset_fingerprint=before.dataset_fingerprint if before is not None else None,
+        group=before.group if before is not None else None,
+        gate=before.gate if before is not None else None,
         trial=trial_number(nodeid),
         outcome="error",
         error=reason,
@@ -408,5 +410,6 @@ def _calls_line(run: RunRecord) -> str:
     if judged:
         words.append(f"{judged} by judges")
     if known:
-        words.append(text.amount(sum(known), "cost") + (f" + {unknown} calls of unknown price" if unknown else ""))
+        more = f" + {text.count(unknown, 'call')} of unknown price" if unknown else ""
+        words.append(text.amount(sum(known), "cost") + more)
     return "llmops: " + ", ".join(words)

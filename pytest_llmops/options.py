@@ -243,7 +243,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "shard",
         _shard,
-        "this run is part I of N of a whole (a CI matrix): pytest-llmops merge puts the records together",
+        "say that this run is part I of N of a whole (a CI matrix), for pytest-llmops merge; it splits nothing itself: "
+        "choose what each part runs with pytest-split, -k or paths",
         metavar="I/N",
     ),
     Setting("judge", str, "judge model, as provider:model", metavar="MODEL"),

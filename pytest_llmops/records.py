@@ -411,6 +411,8 @@ class Fingerprint(Record):
     prompt_texts: dict[str, str] = Field(default_factory=dict)
     """Hash to text, so that a comparison can show what changed; empty where texts are not kept."""
     judge: dict[str, str] = Field(default_factory=dict)
+    judge_models: list[str] = Field(default_factory=list)
+    """Of the calls that judges made."""
     models: list[str] = Field(default_factory=list)
     prices: dict[str, str] = Field(default_factory=dict)
     """``provider:model`` to USD a million tokens, ``input/output``: costs at other prices are not compared."""

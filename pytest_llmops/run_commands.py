@@ -143,6 +143,9 @@ def _merge_runs(arguments: argparse.Namespace) -> int:
     cases = text.count(len({test.case for test in run.tests}), "case")
     counts = f"{text.count(len(run.tests), 'test')} of {text.count(len(shards), 'record')}"
     say(f"wrote {arguments.output}: {cases}, {counts}")
+    if run.deselected:
+        some = ", ".join(run.deselected[:3]) + (" …" if len(run.deselected) > 3 else "")
+        say(f"{text.count(len(run.deselected), 'case')} left out (deselected) in every record: {some}")
     return 0
 
 

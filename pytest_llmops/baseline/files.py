@@ -161,7 +161,9 @@ def _why_no_json(text: str, error: ValueError) -> str:
         return "the file is empty"
     if not isinstance(error, json.JSONDecodeError):
         return str(error)
-    if error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string"):
+    # What is left may be a number or a word that was cut.
+    cut = error.pos > 0 and re.fullmatch(r"[\w.+-]*", text[error.pos :].rstrip())
+    if cut or error.msg.startswith("Unterminated string"):
         return f"the file ends in the middle (line {error.lineno})"
     return f"no JSON: line {error.lineno}, column {error.colno}: {error.msg}"
 
@@ -306,8 +308,9 @@ def _numbers(values: Any, where: str) -> list[float | None]:
 
 def _lines(baseline: Baseline) -> Iterator[str]:
     fingerprint = baseline.fingerprint.model_dump()
-    if not baseline.fingerprint.prompt_texts:
-        del fingerprint["prompt_texts"]
+    for key in ("prompt_texts", "judge_models"):
+        if not fingerprint[key]:
+            del fingerprint[key]
     yield f'{{\n"schema": {SCHEMA_VERSION},\n"created": {_json(baseline.created.isoformat(timespec="seconds"))},\n'
     yield '"fingerprint": {\n'
     yield ",\n".join(f"{_json(key)}: {_json(fingerprint[key])}" for key in sorted(fingerprint))

@@ -264,6 +264,7 @@ def _merged(old: Fingerprint, new: Fingerprint) -> Fingerprint:
         prompts=prompts,
         prompt_texts={digest: text for digest, text in texts.items() if digest in prompts.values()},
         judge=old.judge | new.judge,
+        judge_models=sorted({*old.judge_models, *new.judge_models}),
         models=sorted({*old.models, *new.models}),
         prices=old.prices | new.prices,
     )

@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 
 from pytest_llmops import stats
 from pytest_llmops.baseline import GUARD_TRIALS
-from pytest_llmops.compare.pairing import Pair, Pairing
+from pytest_llmops.compare.pairing import Pair, Pairing, test_function
+from pytest_llmops.compare.policy import GateArgument
 from pytest_llmops.records import BrokenCase, CaseFinding, TestRecord
 
 REASON_LENGTH = 200
@@ -165,6 +166,28 @@ def without_value(lost: Mapping[str, Sequence[Pair]], errored: Collection[str]) 
             plural = "s" * (len(names) != 1)
             lines.append(f"{metric} has no value now in {len(names)} case{plural} with a stored one: {some(names)}")
     return lines
+
+
+def left_out(pairing: Pairing) -> list[str]:
+    """Lines on stored cases that nothing was said of, and on tests that gate by other metrics than they did."""
+    lines = []
+    idle = list(dict.fromkeys(map(test_function, pairing.idle)))
+    for cases, names, why in (
+        (pairing.idle, idle, "of tests that did not run"),
+        (pairing.deselected, pairing.deselected, "left out of this run (deselected)"),
+    ):
+        if cases:
+            lines.append(f"{len(cases)} stored case{'s' * (len(cases) != 1)} {why}: {some(names)}")
+    changed = {
+        f"{test_function(one.case)} ({_gate(one.stored.gate)} → {_gate(one.gate)})": None
+        for one in pairing.pairs
+        if one.gate != one.stored.gate
+    }
+    return lines + ([f"the marker's gate changed since the baseline: {some(list(changed))}"] if changed else [])
+
+
+def _gate(argument: GateArgument) -> str:
+    return "as the settings say" if argument is None else "nothing gates" if argument is False else ", ".join(argument)
 
 
 def some(names: Sequence[str]) -> str:

@@ -61,7 +61,7 @@ def compare(
     accepted = _accepted_cases({*baseline.cases, *pairing.changed}, accept, policy)
     pairs = [one for one in pairing.pairs if one.case not in accepted]
     repriced = _repriced(baseline, run, pairs)
-    state = _measured(baseline, pairs, definitions, conflicts, policy, repriced)
+    state = _measured(baseline, pairs, definitions, conflicts, policy, repriced, run.fingerprint)
     judged = metrics.judge(state.tested, policy)
     confirming.settle(judged, pairs, pairing, definitions, policy)
     result = Comparison(
@@ -128,6 +128,7 @@ def _measured(
     conflicts: dict[str, tuple[str, str]],
     policy: Policy,
     repriced: str,
+    fingerprint: Fingerprint,
 ) -> _State:
     state = _State()
     sheet = columns.sheet(pairs)
@@ -145,6 +146,8 @@ def _measured(
                 state.tested.append(tested)
         elif now and (changes := differences(stored, now)):
             reason = f"changed since the baseline: {', '.join(changes)}"
+            if now.source == "judge" and stored.definition != now.definition:
+                reason += _judges(baseline.fingerprint, fingerprint)
             state.settled.append(metrics.not_comparable(name, tested.rule.gate, reason, now))
         elif now and tested.rule.gate and (why := uncalibrated(name, now, policy)):
             state.settled.append(metrics.not_comparable(name, True, why, now))
@@ -224,6 +227,7 @@ def _notes(
     if not pairing.pairs and baseline.cases and pairing.trials:
         notes.append("no case of this run is in the baseline, so nothing was compared")
     recorded = sorted(name for name in definitions if name not in baseline.metrics)
+    notes += cases.left_out(pairing)
     for what, names in (
         ("not in the baseline yet", recorded),
         ("in the baseline, but no longer recorded", state.gone),
@@ -242,6 +246,16 @@ def _repriced(baseline: Baseline, run: RunRecord, pairs: Sequence[Pair]) -> str:
     calls = (call for one in pairs for trial in one.trials for call in trial.calls)
     asked = {f"{call.provider}:{call.model}" for call in calls if call.role == "app"}
     return ", ".join(said for name, said in changed.items() if name in asked)
+
+
+def _judges(before: Fingerprint, now: Fingerprint) -> str:
+    """Whether a judge's model or its rubric changed, where both sides know which models judged."""
+    one, other = (", ".join(side.judge_models) for side in (before, now))
+    if not one or not other:
+        return ""
+    if one == other:
+        return f"; not the model ({other}), so the rubric, the jury or the judging prompt"
+    return f"; the judge's model: {one} → {other}"
 
 
 def _fingerprint_notes(before: Fingerprint, now: Fingerprint) -> list[str]:

@@ -224,7 +224,7 @@ def _comparison(tested: Tested, word: VerdictWord, p_adjusted: float | None, pol
 def _remarks(tested: Tested) -> list[str]:
     found = [] if tested.cases else ["no case of the baseline was compared"]
     if tested.drops.size < tested.cases:
-        found.append(f"{tested.cases} cases in {tested.drops.size} groups")
+        found.append(f"{tested.cases} cases in {tested.drops.size} group{'s' * (tested.drops.size != 1)}")
     if tested.units > tested.cases:
         found.append(f"{tested.units} labelled texts")
     if tested.left_out:

@@ -56,6 +56,10 @@ class Pairing:
     new: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    idle: list[str] = field(default_factory=list)
+    """Stored cases whose test function did not run: a part was asked for, or the test is gone."""
+    deselected: list[str] = field(default_factory=list)
+    """Stored cases that were left out on purpose."""
     skipped: list[str] = field(default_factory=list)
 
 
@@ -87,7 +91,9 @@ def pair(baseline: Baseline, run: RunRecord, selected: Iterable[str] | None) -> 
             found.changed.append(case)
         else:
             found.pairs.append(_matched(Pair(case, trials, stored)))
-    found.missing = _missing(baseline.cases, by_case, {*run.deselected}, selected)
+    left_out = {*run.deselected}
+    found.deselected = sorted(baseline.cases.keys() & left_out - by_case.keys())
+    found.missing, found.idle = _missing(baseline.cases, by_case, left_out, selected)
     for test in run.tests:
         if test.rerun:
             kind = found.fresh_before if test.of_baseline else found.fresh if test.confirms else found.reruns
@@ -97,14 +103,16 @@ def pair(baseline: Baseline, run: RunRecord, selected: Iterable[str] | None) -> 
 
 def _missing(
     stored: Iterable[str], ran: Collection[str], deselected: set[str], selected: Iterable[str] | None
-) -> list[str]:
+) -> tuple[list[str], list[str]]:
+    """Stored cases that a test which ran no longer has, and those of tests that did not run."""
     absent = {case for case in stored if case not in ran} - deselected
     if selected is not None:
         absent &= {*selected}
     if not absent:
-        return []
+        return [], []
     functions = {test_function(case) for case in ran}
-    return sorted(case for case in absent if test_function(case) in functions)
+    missing = {case for case in absent if test_function(case) in functions}
+    return sorted(missing), sorted(absent - missing)
 
 
 def _matched(found: Pair) -> Pair:

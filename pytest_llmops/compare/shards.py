@@ -83,7 +83,10 @@ def _check_overlap(shards: Sequence[tuple[str, RunRecord]]) -> None:
             twice.setdefault((owners[key], name), []).append(key[0])
         owners.update(dict.fromkeys(mine, name))
     for (one, other), cases in twice.items():
-        raise BaselineError(f"{one} and {other} overlap: both ran {_some(sorted(set(cases)))}.")
+        raise BaselineError(
+            f"{one} and {other} overlap: both ran {_some(sorted(set(cases)))}.\n"
+            "--llm-shard only numbers a part; what a part runs is chosen by pytest-split, or by -k or paths."
+        )
 
 
 def _check_numbers(shards: Sequence[tuple[str, RunRecord]]) -> bool:

@@ -52,12 +52,14 @@ def fingerprint(tests: Iterable[TestRecord], *, prices: Mapping[str, Price] | No
     prompts: dict[str, str] = {}
     judged: dict[str, str] = {}
     models: set[str] = set()
+    judging: set[str] = set()
     for test in tests:
         for name, measured in test.measurements.items():
             if measured.source == "judge" and measured.definition:
                 judged[name] = measured.definition
         prompts.update(test.prompts)
         models.update(call.model for call in test.calls if call.role == "app" and call.model)
+        judging.update(call.model for call in test.calls if call.role == "judge" and call.model)
         for call in test.calls:
             if call.cost_usd is not None and call.model and call.role == "app":
                 asked.setdefault(f"{call.provider}:{call.model}", call)
@@ -65,6 +67,7 @@ def fingerprint(tests: Iterable[TestRecord], *, prices: Mapping[str, Price] | No
     return Fingerprint(
         prompts=dict(sorted(prompts.items())),
         judge=dict(sorted(judged.items())),
+        judge_models=sorted(judging),
         models=sorted(models),
         prices=rates,
     )

@@ -67,7 +67,7 @@ def _head(comparison: Comparison, run: RunRecord, width: int) -> list[str]:
     tests = [test for test in run.tests if not test.rerun]
     calls = [call for test in run.tests for call in test.calls]
     cases = len({test.case for test in tests})
-    parts = [f"{cases} case{'s' * (cases != 1)}, {len(tests)} trial{'s' * (len(tests) != 1)}"]
+    parts = [f"{text.count(cases, 'case')}, {text.count(len(tests), 'trial')}"]
     if calls:
         replayed = sum(call.replayed for call in calls)
         cost = sum(call.cost_usd or 0.0 for call in calls)
@@ -75,7 +75,7 @@ def _head(comparison: Comparison, run: RunRecord, width: int) -> list[str]:
         live = len(calls) - replayed
         how = ", ".join(f"{count} {word}" for count, word in ((live, "live"), (replayed, "replayed")) if count)
         price = text.amount(cost, "cost") + (f" and {unknown} of unknown cost" if unknown else "")
-        parts.append(f"{len(calls)} calls ({how}), {price}")
+        parts.append(f"{text.count(len(calls), 'call')} ({how}), {price}")
     lines = text.indented("; ".join(parts), width, "")
     if comparison.deterministic:
         same = "deterministic: every trial replayed the recording the baseline was made from, so that any difference"

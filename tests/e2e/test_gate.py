@@ -416,6 +416,27 @@ def test_the_price_of_more_trials_is_that_of_all_cases_named(suite, standin):
     assert price("-k", "c1-") == pytest.approx(price(), rel=0.5)
 
 
+def test_a_case_whose_worker_died_is_errored_by_its_own_gate(project):
+    test = """
+        import os
+        import pytest
+
+        @pytest.mark.llm_eval(dataset="cases.jsonl", threshold=None, gate=["quality"])
+        def test_it(llm_eval, llm_case):
+            if llm_case.id == os.environ.get("DIES"):
+                os._exit(1)
+            llm_eval.record("quality", 0.5)
+        """
+    project.file("cases.jsonl", cases(*NAMES))
+    project.file("test_it.py", test)
+    assert project.run(BASELINE, "--llm-update-baseline").returncode == 0
+    run = project.run(BASELINE, "--llm-json=run.json", env={"DIES": "c3"}, n=2)
+    assert run.returncode == 1
+    run.match("FAILED llm-baseline::errored-cases - 1 case errored")
+    run.no_match("*does not gate*")
+    run.no_match("*gate changed*")
+
+
 def test_a_case_that_breaks_between_two_calls_is_broken_on_replay(project, standin):
     write_app(project)
     test = """

@@ -182,9 +182,9 @@ def test_a_baseline_is_pruned_only_on_request(suite, standin):
     suite.file("cases.jsonl", "".join(f'{{"id": "{name}", "input": "{name} and {name}"}}\n' for name in NAMES[:-1]))
     suite.run("--llm-record=none", "--llm-json=run.json", "-k", "not c3", env=speaking_to(standin))
     kept = suite.command("baseline", "update", "run.json", "-o", "base.json")
-    assert kept.out == "wrote base.json, 12 cases\n"
+    assert kept.out.startswith("wrote base.json, 12 cases\n")
     pruned = suite.command("baseline", "update", "run.json", "-o", "base.json", "--prune")
-    assert pruned.out == "dropped test_it.py::test_it[c11]\nwrote base.json, 11 cases\n"
+    assert pruned.out.startswith("dropped test_it.py::test_it[c11]\nwrote base.json, 11 cases\n")
     assert "test_it[c11]" not in suite.read("base.json")
     assert "test_it[c3]" in suite.read("base.json")
 

@@ -192,6 +192,8 @@ def test_cases_the_broken_case_guard_cannot_see():
         (lambda path: path.write_text(""), "the file is empty"),
         (lambda path: path.write_text(path.read_text()[: path.stat().st_size // 2]), "ends in the middle"),
         (lambda path: path.write_text(path.read_text().rstrip()[:-1]), "ends in the middle"),
+        (lambda path: path.write_text(path.read_text().partition("0.25")[0] + "0."), "ends in the middle"),
+        (lambda path: path.write_text(path.read_text().partition("0.25")[0] + "-"), "ends in the middle"),
         (lambda path: path.write_text("hello"), "no JSON: line 1, column 1"),
         (lambda path: path.write_text("[1]"), "expected a JSON object"),
         (lambda path: path.write_text("{}"), "expected a 'schema' number, found None"),

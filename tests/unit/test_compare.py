@@ -9,7 +9,7 @@ import pytest
 
 from pytest_llmops import baseline
 from pytest_llmops.acceptance import Accepted
-from pytest_llmops.compare import Policy, compare, failures, summarize
+from pytest_llmops.compare import Policy, compare, failures, fingerprint, summarize
 from pytest_llmops.errors import BaselineError
 from pytest_llmops.records import Call, CassetteUse, Fingerprint, Measurement
 from pytest_llmops.settings import MetricSettings
@@ -531,6 +531,29 @@ def test_a_metric_that_does_not_gate_may_go_with_a_note():
     assert any("no longer recorded: overlap" in note for note in comparison.notes)
 
 
+def test_tests_that_did_not_run_and_cases_left_out_are_named_and_do_not_fail():
+    whole = run([trial("c0", {"tone": 0.5}), trial("c1", {"tone": 0.5}), trial("test_b.py::test_b[x]", {"tone": 0.5})])
+    comparison = compare(stored(whole), run(whole.tests[:1], deselected=[case("c1")]))
+    assert comparison.notes == [
+        "1 stored case of tests that did not run: test_b.py::test_b",
+        f"1 stored case left out of this run (deselected): {case('c1')}",
+    ]
+    assert failures(comparison) == []
+
+
+def test_a_gate_that_the_marker_no_longer_has_is_said():
+    before, now = run_of({"tone": [0.9] * 12}, gate=["tone"]), run_of({"tone": [0.1] * 12}, gate=False)
+    comparison = compare(stored(before), now)
+    assert failures(comparison) == []
+    [said] = comparison.notes
+    assert said == "the marker's gate changed since the baseline: test_app.py::test_answers (tone → nothing gates)"
+
+
+def test_one_group_is_one_group():
+    grouped = run_of({"tone": [0.5] * 12}, group="document")
+    assert "12 cases in 1 group" in compare(stored(grouped), grouped).metrics[0].reason.split("; ")
+
+
 def test_a_run_that_shares_no_case_says_so():
     comparison = compare(
         stored(run_of({"tone": [0.5] * 12})), run([trial("sub/test_app.py::test_x[c0]", {"tone": 0.5})])
@@ -560,6 +583,24 @@ def test_another_definition_is_not_comparable_and_fails(before, now, named):
     assert row.verdict == "not_comparable"
     assert named in row.reason
     assert names(comparison) == ["tone"]
+
+
+@pytest.mark.parametrize(
+    ("models", "said"),
+    [
+        (("gpt-a", "gpt-b"), "; the judge's model: gpt-a → gpt-b"),
+        (("gpt-a", "gpt-a"), "; not the model (gpt-a), so the rubric, the jury or the judging prompt"),
+    ],
+)
+def test_whether_a_judge_s_model_or_rubric_changed_is_said(models, said):
+    def build(definition, model):
+        calls = [Call(provider="p", api="a", model=model, role="judge")]
+        measured = {"tone": measurement("tone", 0.5, definition=definition)}
+        tests = [trial(f"c{i}", measured, calls=calls) for i in range(12)]
+        return run(tests, fingerprint=fingerprint(tests))
+
+    before, now = (build(*side) for side in zip(("aa", "bb"), models, strict=True))
+    assert row_of(compare(stored(before), now), "tone").reason.endswith(said)
 
 
 def test_another_scale_is_not_comparable():

@@ -46,7 +46,7 @@ def test_the_fingerprint_is_worked_out_anew():
 @pytest.mark.parametrize(
     ("one", "two", "words"),
     [
-        (shard(("a", 1), ("b", 1)), shard(("b", 1)), r"1.json and 2.json overlap: both ran .*\[b\]"),
+        (shard(("a", 1), ("b", 1)), shard(("b", 1)), r"overlap: both ran .*\[b\]\.\n--llm-shard only numbers"),
         (
             shard(("a", 1), deselected=["t::b", "t::c"]),
             shard(("d", 1), deselected=["t::b"]),
@@ -80,3 +80,16 @@ def test_cases_left_out_on_purpose():
     for index, (_, part) in enumerate(parts, 1):
         part.shard = (index, 2)
     assert compare.merge(parts).deselected == left_out
+
+
+def test_what_every_numbered_shard_left_out_is_named_by_the_comparison():
+    whole = shard(("a", 1), ("b", 1), ("c", 1))
+    left_out = [whole.tests[2].case]
+    parts = [(str(i), shard((name, 1), shard=(i, 2), deselected=left_out)) for i, name in ((1, "a"), (2, "b"))]
+    comparison = compare.compare(stored(whole), compare.merge(parts))
+    assert comparison.notes == [f"1 stored case left out of this run (deselected): {left_out[0]}"]
+
+
+def test_a_shard_that_was_stopped_makes_a_run_that_was():
+    parts = [("1.json", shard(("a", 1), stopped="interrupted")), ("2.json", shard(("b", 1)))]
+    assert compare.merge(parts).stopped == "interrupted (1.json)"
