@@ -161,6 +161,8 @@ class Gate:
 
         updated = baseline.update(self.stored, run, settings=self._settings.project.metrics)
         baseline.save(self._file, updated)
+        if run.comparison is not None:
+            run.comparison.stored = True
         stored = baseline.answers.update(answers, run)
         baseline.answers.save(baseline.answers.path_beside(self._file), stored)
         self._say(f"llmops: wrote {self._name}, {text.count(len(updated.cases), 'case')}.")

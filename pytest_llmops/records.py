@@ -343,6 +343,8 @@ class Comparison(Record):
     problems: list[GateProblem] = Field(default_factory=list)
     prompt_changes: list[PromptChange] = Field(default_factory=list)
     deterministic: bool = False
+    stored: bool = False
+    """The run was stored as the new baseline (``--llm-update-baseline``): what it changes fails nothing."""
 
 
 class ArmMetric(Record):

@@ -45,7 +45,9 @@ def fails(row: MetricComparison, policy: Policy) -> bool:
 
 
 def failures(comparison: Comparison, policy: Policy | None = None) -> list[Failure]:
-    """The red lines of a comparison; none where it passes."""
+    """The red lines of a comparison; none where it passes, or where the run became the baseline itself."""
+    if comparison.stored:
+        return []
     policy = policy or Policy()
     unrecorded = any(
         one.finding == "errored" and one.fails and not one.accepted and lacks_recording(one)

@@ -148,6 +148,19 @@ def test_a_reader_finds_the_verdict_and_what_changed(report, reader):
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") != back
 
 
+def test_what_is_stored_as_the_baseline_fails_nothing(report, reader, standin):
+    run = report.run(
+        *("--llm-baseline=base.json", "--llm-update-baseline", "--llm-record=live"),
+        *("--llm-html=page.html", "--llm-ctrf=ctrf.json", "-k", "not c7"),
+        env=speaking_to(standin, MORE=" with much more"),
+    )
+    assert run.returncode == 0, run.out
+    reader.open(report.path / "page.html")
+    assert reader.page.locator("h1").inner_text() == "Stored as the new baseline"
+    assert reader.page.locator("tr.gates", has_text="brevity").locator(".verdict").inner_text() == "regressed"
+    assert json.loads(report.read("ctrf.json"))["results"]["summary"]["failed"] == 0
+
+
 def test_the_command_makes_the_same_page_of_a_record(report, reader):
     done = report.command("report", "run.json", "-o", "again.html")
     assert done.returncode == 0, done.out
@@ -175,7 +188,7 @@ OUTCOMES = """
     def test_other():
         assert "other" not in WRONG
 """
-BASELINE = "--llm-baseline=base.json"
+BASELINE, UPDATE = "--llm-baseline=base.json", "--llm-update-baseline"
 NOTHING = "nothing was compared with the baseline"
 STRICT, FLAKY = "test_it.py::test_strict[2]", "test_it.py::test_flaky"
 
@@ -191,13 +204,15 @@ STRICT, FLAKY = "test_it.py::test_strict[2]", "test_it.py::test_flaky"
         ("other", [BASELINE], 1, "bad", "Also failed: test_it.py::test_other; gate passed", []),
         ("moved", [BASELINE], 1, "bad", f"Also failed: llm-baseline::node-ids; {NOTHING}", []),
         ("elsewhere", [BASELINE], 0, "open", NOTHING.capitalize(), []),
+        ("elsewhere", [BASELINE, UPDATE], 0, "good", "Stored as the new baseline", []),
+        ("new", [BASELINE, UPDATE], 1, "bad", "1 of 5 cases failed; stored as the new baseline", [STRICT]),
     ],
 )  # fmt: skip
 def test_the_headline_is_as_red_as_pytests_exit(reader, project, wrong, options, status, tone, said, failed):
     project.file("test_it.py", OUTCOMES)
     project.file("pyproject.toml", "[tool.pytest-llmops.metrics.pass]\ngate = false\n")
     if options:
-        project.run(BASELINE, "--llm-update-baseline", *(["-k", "flaky"] if wrong == "new" else []))
+        project.run(BASELINE, UPDATE, *(["-k", "flaky"] if wrong == "new" else []))
         if wrong in ("moved", "elsewhere"):
             stored = project.read("base.json")
             new = {"moved": "folder/test_it.py", "elsewhere": "test_else.py"}[wrong]

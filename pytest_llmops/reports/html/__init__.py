@@ -138,6 +138,8 @@ def _unfailed(run: RunRecord) -> tuple[str, str]:
     """What is said of a gate that did not fail, and its tone."""
     if run.comparison is None:
         return "not compared with a baseline", "good"
+    if run.comparison.stored:
+        return "stored as the new baseline", "good"
     if is_empty(run.comparison):
         return "nothing was compared with the baseline", "open"
     waiting = [
