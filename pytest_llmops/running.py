@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from pytest_llmops import ab, naming
 from pytest_llmops.cassettes.miss import CassetteMiss
 from pytest_llmops.cassettes.redaction import Scrubber
-from pytest_llmops.errors import JudgeError
+from pytest_llmops.errors import JudgeError, LlmopsError
 from pytest_llmops.evaluation import Evaluation
 from pytest_llmops.evidence import Trigger
 from pytest_llmops.marker import MarkerSpec, Trial
@@ -34,11 +35,15 @@ class Running:
     unmeasured: str | None = None
     unrecorded: bool = False
     evaluated: bool = False
+    told: int = 0
+    """How many of the tape's misses stand behind a failure that was reported."""
     phases: list[str] = field(default_factory=list)
 
     def note(self, report: pytest.TestReport, call: pytest.CallInfo[None]) -> None:
         """Take in a phase's report; a failed trial that its case may tolerate is reported as an expected failure."""
         self.phases.append(report.when or "")
+        if report.failed:
+            self.told = len(self.evaluation.tape.misses)
         xfail = hasattr(report, "wasxfail")
         if report.when == "call":
             self.duration_s = report.duration
@@ -121,6 +126,15 @@ class Running:
                 value=float(self.outcome == "passed"), reason=self.error, source="builtin", kind="pass"
             )
         return {**found, **self.evaluation.built_in_measurements(fired), **self.evaluation.measurements}
+
+
+@contextmanager
+def clean_failures() -> Iterator[None]:
+    """A user's mistake is a failure without a traceback through this package."""
+    try:
+        yield
+    except LlmopsError as error:
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
 
 
 def record_of_unstarted(item: pytest.Item, report: pytest.TestReport) -> TestRecord:

@@ -8,7 +8,6 @@ import textwrap
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from pytest_llmops.cassettes import scope
 from pytest_llmops.cassettes.clients import Interception
 from pytest_llmops.cassettes.journal import RunJournal
 from pytest_llmops.cassettes.keys import IGNORED_FIELDS
+from pytest_llmops.cassettes.miss import CassetteMiss
 from pytest_llmops.cassettes.redaction import KEY_VARIABLES, Scrubber
 from pytest_llmops.cassettes.storage import Interaction
 from pytest_llmops.cassettes.tape import LOOPBACK, Tape, TapeOptions
@@ -28,10 +28,12 @@ from pytest_llmops.configuration import Configuration
 from pytest_llmops.errors import JudgeError, LlmopsError, SettingsError
 from pytest_llmops.evaluation import Evaluation
 from pytest_llmops.extending import extend_guardrails
+from pytest_llmops.fixture_tapes import FixtureTapes
 from pytest_llmops.marker import MarkerSpec, Trial, parse
 from pytest_llmops.options import MARKER
 from pytest_llmops.registry import session_judge
-from pytest_llmops.running import Running, record_of_unstarted
+from pytest_llmops.running import Running, clean_failures, record_of_unstarted
+from pytest_llmops.staleness import check_age
 
 if TYPE_CHECKING:
     from pytest_llmops.baseline.drift import StoredAnswers
@@ -78,6 +80,15 @@ class ItemSession:
             watchers=watchers(config),
         )
         self._interception = Interception(guard=configuration.record == "none")
+        fixtures = FixtureTapes(
+            config,
+            self._options,
+            folder=naming.live_folder(config) if self._live is not None else configuration.cassette_dir,
+            resume=configuration.resume,
+            stale_after=configuration.stale_after,
+            install=self._interception.install,
+        )
+        config.pluginmanager.register(fixtures, "llmops-fixtures")
 
     def pytest_unconfigure(self) -> None:
         """Give the HTTP clients back."""
@@ -113,7 +124,7 @@ class ItemSession:
         """
         marker = item.get_closest_marker(MARKER)
         if marker is not None:
-            with _clean_failures():
+            with clean_failures():
                 self._start(item, parse(marker.args, marker.kwargs))
         elif not self._running:
             self._undo()
@@ -195,39 +206,6 @@ class ItemSession:
             tape.close(passed=not tape.misses and all(m.status != "error" for m in record.measurements.values()))
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_fixture_setup(
-        self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
-    ) -> Generator[None, Any, Any]:
-        """Give a fixture of wider scope a cassette of its own: whichever test comes first sets it up."""
-        outer = scope.own()
-        if outer is None or fixturedef.scope == "function":
-            return (yield)
-        live = outer.mode == "live"
-        folder = naming.live_folder(self._config) if live else self._configuration.cassette_dir
-        path = naming.fixture_cassette_path(self._config, fixturedef, request, folder)
-        with _clean_failures():
-            inner = Tape(
-                path,
-                outer.mode,
-                self._options,
-                test=f"{fixturedef.baseid}::{fixturedef.argname}",
-                command=outer.command,
-                resume=self._configuration.resume,
-            )
-        scope.substitute(outer, inner)
-        passed = False
-        try:
-            value = yield
-            passed = True
-        finally:
-            scope.restore(outer, inner)
-            with _clean_failures():
-                inner.close(passed=passed)
-        if inner.misses:
-            raise inner.misses[0]
-        return value
-
-    @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, Any, Any]:
         """Run the body; then what the marker measures; then raise what the application swallowed."""
         with self.evaluated(item):
@@ -244,9 +222,11 @@ class ItemSession:
         evaluation = running.evaluation
         try:
             yield
-        except (Exception, pytest.fail.Exception, BaseExceptionGroup) as error:
+        except (Exception, pytest.fail.Exception, pytest.skip.Exception, BaseExceptionGroup) as error:
             if evaluation.tape.misses:
                 raise evaluation.tape.misses[0] from None
+            if isinstance(error, pytest.skip.Exception):
+                raise
             self._measure(running, failed=True)
             if isinstance(error, TypeError) and (why := evaluation.unknown_cost(error)):
                 raise UnknownCost(why).with_traceback(error.__traceback__) from None
@@ -257,7 +237,7 @@ class ItemSession:
         self._rejudge(item, running)
         if evaluation.tape.misses:  # the judges' own
             raise evaluation.tape.misses[0]
-        self._check_age(item, evaluation.tape)
+        check_age(item, evaluation.tape, self._configuration.stale_after)
 
     def _rejudge(self, item: pytest.Item, running: Running) -> None:
         """On a live run, have a few of the baseline's answers judged again, to tell when the judge moved."""
@@ -272,21 +252,6 @@ class ItemSession:
         if stored is not None:
             case = naming.case_key(item)
             running.evaluation.rejudge(lambda metric, definition: stored.of(case, metric, definition))
-
-    def _check_age(self, item: pytest.Item, tape: Tape) -> None:
-        limit, oldest = self._configuration.stale_after, tape.oldest()
-        if limit is None or oldest is None:
-            return
-        days = (datetime.now(UTC) - oldest).total_seconds() / 86_400
-        if days <= limit.days:
-            return
-        message = (
-            f"{tape.name}: recorded {days:.0f} days ago ({oldest:%Y-%m-%d}), more than {limit.days:g}\n"
-            f"  record it again: {tape.command.replace('refresh', 'all')}"
-        )
-        if limit.fail:
-            pytest.fail(f"stale recording: {message}", pytrace=False)
-        item.warn(StaleRecordingWarning(message))
 
     def _measure(self, running: Running, *, failed: bool) -> None:
         try:
@@ -304,10 +269,13 @@ class ItemSession:
         if running is not None:
             scope.resume(running.evaluation.tape)
         try:
-            return (yield)
+            value = yield
+            if running is not None and len(running.evaluation.tape.misses) > running.told:
+                raise running.evaluation.tape.misses[running.told]  # what a fixture swallowed
+            return value
         finally:
             if running is not None:
-                with _clean_failures():
+                with clean_failures():
                     self._finish(item, running)
 
     def _finish(self, item: pytest.Item, running: Running) -> None:
@@ -337,6 +305,9 @@ class ItemSession:
             if report.when == "setup" and item.get_closest_marker(MARKER) is not None and report.failed:
                 carrying.put(report, record_of_unstarted(item, report), remote=self._remote)
             return report
+        if call.excinfo is not None and isinstance(call.excinfo.value, CassetteMiss) and hasattr(report, "wasxfail"):
+            report.outcome = "failed"  # nobody expects a recording to be missing
+            del report.wasxfail
         running.note(report, call)
         if report.when == "teardown":
             record = running.record(item, self._options.scrub, store_text=self._configuration.store_text)
@@ -354,24 +325,11 @@ class ItemSession:
         return report
 
 
-class StaleRecordingWarning(pytest.PytestWarning):
-    """A test replays recordings older than ``--llm-stale-after``."""
-
-
 class UnknownCost(AssertionError):
     """An unknown cost was compared; its message says how to make it known."""
 
 
 UnknownCost.__module__ = "builtins"  # a short name in pytest's report
-
-
-@contextmanager
-def _clean_failures() -> Iterator[None]:
-    """A user's mistake is a failure without a traceback through this package."""
-    try:
-        yield
-    except LlmopsError as error:
-        raise pytest.fail.Exception(str(error), pytrace=False) from None
 
 
 def _end_at_the_caller(error: LlmopsError) -> None:

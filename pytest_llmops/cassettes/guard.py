@@ -23,6 +23,9 @@ _resolved: set[str] = set()
 """Addresses that look-ups of allowed names gave."""
 
 
+_LOOKUPS = ("gethostbyname", "gethostbyname_ex", "gethostbyaddr", "getfqdn", "getnameinfo")
+
+
 def patches() -> list[tuple[Any, str, Any]]:
     """What replaces connecting and looking up names."""
     return [
@@ -31,7 +34,7 @@ def patches() -> list[tuple[Any, str, Any]]:
         (socket.socket, "sendto", _send("sendto", socket.socket.sendto)),
         (socket.socket, "sendmsg", _send("sendmsg", socket.socket.sendmsg)),
         (socket, "getaddrinfo", _getaddrinfo(socket.getaddrinfo)),
-        *((socket, name, _lookup(getattr(socket, name))) for name in ("gethostbyname", "gethostbyname_ex")),
+        *((socket, name, _lookup(getattr(socket, name))) for name in _LOOKUPS),
         (http.client.HTTPConnection, "putrequest", _putrequest(http.client.HTTPConnection.putrequest)),
         (threading.Thread, "start", _start(threading.Thread.start)),
     ]
@@ -142,11 +145,14 @@ def _send(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _lookup(original: Callable[..., Any]) -> Callable[..., Any]:
-    def lookup(host: Any) -> Any:
+    def lookup(*args: Any, **kwargs: Any) -> Any:
         tape = _tape()
-        if tape is not None:
-            _refuse_unless_allowed(tape, str(host), "a name look-up")
-        return original(host)
+        if tape is not None:  # getnameinfo has an address and its port; without a name it is this machine's own
+            host = next(iter((*args, *kwargs.values())), "")
+            name = str(host[0] if isinstance(host, tuple) else host)
+            if name not in ("", socket.gethostname()):
+                _refuse_unless_allowed(tape, name, "a name look-up")
+        return original(*args, **kwargs)
 
     return lookup
 

@@ -6,6 +6,7 @@ import copy
 import json
 import re
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 from pytest_llmops import providers
 from pytest_llmops.cassettes import bodies, redaction, spelling, storage
@@ -158,6 +159,22 @@ def merged(first: list[Interaction], *others: list[Interaction]) -> list[Interac
         for identity, entry in storage.occurrences(entries):
             merged.setdefault(identity, entry)
     return list(merged.values())
+
+
+def newest(*groups: Sequence[Interaction]) -> list[Interaction]:
+    """All of several recordings; of one request recorded in more than one the newer answer, or the first's."""
+    found: dict[tuple[str, int], Interaction] = {}
+    for entries in groups:
+        for identity, entry in storage.occurrences(entries):
+            before = found.get(identity)
+            if before is None or _recorded(entry) > _recorded(before):
+                found[identity] = entry
+    return list(found.values())
+
+
+def _recorded(entry: Interaction) -> float:
+    date = entry.get("recorded_at")
+    return datetime.fromisoformat(date).timestamp() if date else 0.0
 
 
 def in_order(transfers: list[Transfer]) -> list[Interaction]:

@@ -142,16 +142,24 @@ class Tape:
                 self._replayable(self.options.live.left(path))
             return
         self.existed = path.is_file() if stored is None else bool(stored)
+        found: Sequence[Interaction] = ()
         if self.existed and self._replays:
-            self._recordings.add(storage.load(path, hint=self.record_all) if stored is None else stored)
+            found = storage.load(path, hint=self.record_all) if stored is None else stored
         elif foreign is not None and not self.existed and self._replays:
             from pytest_llmops.cassettes import foreign as reader
 
-            self._foreign = reader.load(foreign, self._foreign_key, self.options.scrub, self.options.ignored_fields)
-            self._recordings.add(self._foreign)
+            found = self._foreign = reader.load(
+                foreign, self._foreign_key, self.options.scrub, self.options.ignored_fields
+            )
             self.existed = True
         self._leftovers = Leftovers(path)
-        self._replayable(self._leftovers.interactions if self._replays else ())
+        left = self._leftovers.interactions
+        if self.mode == "all":  # goes on where it was killed: that much is made again
+            self._replays = bool(left)
+        if left and self.mode != "none":  # what was killed may have been to replace what the file holds
+            found = keeping.newest(found, left)
+        self._replayable(found)
+        self._replayable(left)
 
     def _replayable(self, entries: Iterable[Interaction]) -> None:
         self._recordings.add(entries)
@@ -314,7 +322,7 @@ class Tape:
 
     def _take_adopted(self, key: str) -> Interaction | None:
         path = self.path
-        if path is None or self.existed or self.mode == "live":
+        if path is None or self.existed or self.mode in ("live", "all"):
             return None
         self._recordings.adopt(lambda: self.options.orphans(path))
         return self._recordings.take(key)
@@ -490,7 +498,7 @@ class Tape:
             entries = keeping.in_order(kept)
             if not drop:  # what another process wrote meanwhile stays, and so does what this test did not get to
                 on_disk = storage.load(path, hint=self.record_all) if path.is_file() else []
-                entries = keeping.merged(entries, on_disk, unused)
+                entries = keeping.merged(entries, keeping.newest(on_disk, unused))
             self._write(path, entries)
         if self._journal is not None:
             self._journal.discard()

@@ -383,6 +383,43 @@ def test_a_killed_recording_keeps_what_was_paid_for(project: Project, provider: 
     assert len(provider.requests) == before
 
 
+@pytest.mark.parametrize("then", ["all", "refresh", "once"])
+def test_a_killed_re_recording_keeps_what_was_paid_for(then: str, project: Project, provider: StandIn) -> None:
+    """Its answers are newer than those of the cassette it was to replace."""
+    application(
+        project,
+        """
+        import os, signal, time, pytest, app
+
+        @pytest.mark.llm_eval
+        def test_calls(llm_eval):
+            for i in range(3):
+                if os.environ.get("KILL") and i == 2:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                llm_eval.run(app.ask, "call", name=str(i))
+            assert "FAIL" not in os.environ
+        """,
+    )
+
+    def answers() -> list[str]:
+        return [e["response"]["body"]["json"]["choices"][0]["message"]["content"] for e in interactions(project)]
+
+    provider.script(Reply("old"))
+    assert quick(project, provider).outcomes == {"passed": 1}
+    (path,) = cassettes(project)
+    path.write_text(path.read_text().replace('"recorded_at": "2', '"recorded_at": "1'))
+    provider.script(Reply("new"))
+    assert quick(project, provider, "--llm-record=all", KILL="1").returncode == -signal.SIGKILL
+    assert quick(project, provider, CI="1").outcomes == {"passed": 1}
+    assert answers() == ["old"] * 3, "replay alone writes nothing"
+    before = len(provider.requests)
+    provider.script(Reply("newer"))
+    assert quick(project, provider, f"--llm-record={then}", FAIL="1").outcomes == {"failed": 1}
+    asked = len(provider.requests) - before
+    assert (asked, answers()) == ((1, ["new", "new", "newer"]) if then == "all" else (0, ["new", "new", "old"]))
+    assert not list(project.path.rglob(".journal"))
+
+
 def test_killed_in_the_middle_of_an_answer(project: Project, provider: StandIn) -> None:
     application(
         project,

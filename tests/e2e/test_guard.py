@@ -46,6 +46,22 @@ TESTS = """
 
 
     @llm
+    @pytest.mark.parametrize("ask", [
+        lambda: socket.gethostbyaddr("192.0.2.11"),
+        lambda: socket.getfqdn(name="fqdn.example.com"),
+        lambda: socket.getnameinfo(("192.0.2.12", 80), 0),
+    ])
+    def test_reverse_lookup(llm_eval, ask):
+        ask()
+
+
+    @llm
+    def test_own_name(llm_eval):
+        socket.getfqdn()
+        socket.gethostbyaddr("127.0.0.1")
+
+
+    @llm
     def test_model_by_bare_http_client(llm_eval):
         connection = http.client.HTTPConnection("127.0.0.1", 9, timeout=1)
         connection.request("POST", "/v1/chat/completions", body=b"{}")
@@ -75,7 +91,7 @@ TESTS = """
 def test_no_connection_leaves_the_machine_on_replay(project: Project) -> None:
     project.file("test_guard.py", TESTS)
     run = project.run("--llm-record=none", "-p", "no:asyncio")
-    assert (run.outcomes["passed"], run.outcomes["failed"]) == (2, 7)
+    assert (run.outcomes["passed"], run.outcomes["failed"]) == (3, 10)
     run.match(
         "*a connection* to 192.0.2.7: nothing leaves the machine on replay*",
         "*llm_allowed_hosts = 192.0.2.7*",
@@ -83,6 +99,9 @@ def test_no_connection_leaves_the_machine_on_replay(project: Project) -> None:
         "*a connection* to 192.0.2.8*",
         "*a datagram* to 192.0.2.9*",
         "*a name look-up to resolver.example.com*",
+        "*a name look-up to 192.0.2.11*",
+        "*a name look-up to fqdn.example.com*",
+        "*a name look-up to 192.0.2.12*",
         "*http.client's calls are not recorded*",
         "*GET tickets.example.com/7 is no LLM call*",
         "*llm_record_hosts = tickets.example.com*",
