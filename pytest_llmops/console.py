@@ -28,16 +28,21 @@ class Parser(argparse.ArgumentParser):
         super().error(message + close)
 
 
-def project() -> ProjectSettings:
-    """The settings of the project around this folder."""
+def project(folder: Path | None = None) -> ProjectSettings:
+    """The settings of the project around a folder, by default this one."""
     from pytest_llmops.options import find_pyproject
     from pytest_llmops.settings import load_project
 
-    return load_project(find_pyproject(Path.cwd()))
+    return load_project(find_pyproject(folder or Path.cwd()))
 
 
-def policy(*, alpha: float | None = None, inconclusive: str | None = None) -> Policy:
-    """The gate's settings as pytest has them here: arguments, environment, ini file, pyproject.toml.
+def policy(*, alpha: float | None = None, inconclusive: str | None = None, folder: Path | None = None) -> Policy:
+    """The gate's settings as pytest has them in a folder: arguments, environment, ini file, pyproject.toml.
+
+    Args:
+        alpha: ``--llm-alpha``; `inconclusive` is ``--llm-inconclusive``.
+        inconclusive: see `alpha`.
+        folder: default: this one.
 
     Raises:
         SettingsError: one of them cannot be used.
@@ -46,7 +51,7 @@ def policy(*, alpha: float | None = None, inconclusive: str | None = None) -> Po
     from pytest_llmops.compare import Policy
     from pytest_llmops.ini_files import ini_settings
 
-    settings, ini = project(), ini_settings(Path.cwd())
+    settings, ini = project(folder), ini_settings(folder or Path.cwd())
     return Policy(
         alpha=_setting("alpha", alpha, ini) or 0.05,
         inconclusive=_setting("inconclusive", inconclusive, ini) or "pass",

@@ -7,7 +7,6 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from fnmatch import fnmatch
@@ -18,6 +17,7 @@ from urllib.parse import urlsplit
 from pytest_llmops import providers
 from pytest_llmops.cassettes import bodies, keeping, keys, miss, redaction, storage
 from pytest_llmops.cassettes.asking import Asking
+from pytest_llmops.cassettes.holding import Holding
 from pytest_llmops.cassettes.journal import Journal, KeepsExchanges, Leftovers, RunJournal
 from pytest_llmops.cassettes.recordings import Recordings
 from pytest_llmops.cassettes.storage import Interaction
@@ -116,7 +116,7 @@ class Tape:
         self._numbers = itertools.count(1)
         self._recordings = Recordings(self._second_key_of)
         self._borrowed = False
-        self._holding, self._held_since, self._held_s = 0, 0.0, 0.0
+        self.holding = Holding()
         self._foreign: list[Interaction] = []
         self._replays = mode != "all" and (mode != "live" or resume)
         self._leftovers: Leftovers | None = None
@@ -233,27 +233,6 @@ class Tape:
             for watcher in self.options.watchers:  # it has an end: they count it as under way
                 watcher.completed(transfer)
             raise
-
-    @contextmanager
-    def holding(self) -> Iterator[None]:
-        """While a request is held back; several at once count as one in `held_s`."""
-        with self._lock:
-            self._holding += 1
-            if self._holding == 1:
-                self._held_since = time.perf_counter()
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._holding -= 1
-                if not self._holding:
-                    self._held_s += time.perf_counter() - self._held_since
-
-    @property
-    def held_s(self) -> float:
-        """Seconds in which requests were held back so far: a quota's or a provider's, not the test's."""
-        with self._lock:
-            return self._held_s + (time.perf_counter() - self._held_since if self._holding else 0.0)
 
     def recall(self, key: str, *, capture: object | None = None) -> Exchange | None:
         """The answered recording under a key of the caller's own making, without any HTTP; None where there is none.

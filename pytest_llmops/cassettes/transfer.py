@@ -115,14 +115,14 @@ class Transfer:
             CassetteMiss: it may not go out any more.
         """
         if self.hold_s > 0:
-            with self.tape.holding():
+            with self.tape.holding.back():
                 time.sleep(self.hold_s)
             self._released()
 
     async def ahold(self) -> None:
         """`hold`, without blocking the running loop."""
         if self.hold_s > 0:
-            with self.tape.holding():
+            with self.tape.holding.back():
                 await asyncio.sleep(self.hold_s)
             self._released()
 

@@ -54,7 +54,7 @@ class Timeout:
         """What a quota or a provider held it back is not its own time."""
         session: ItemSession | None = self._config.pluginmanager.get_plugin("llmops-items")
         evaluation = session.evaluation_of(item) if session is not None else None
-        return evaluation.tape.held_s if evaluation is not None else 0.0
+        return evaluation.tape.holding.seconds if evaluation is not None else 0.0
 
     def _applies(self, item: pytest.Item) -> bool:
         window = self._config.pluginmanager.get_plugin("llmops-window")

@@ -363,7 +363,7 @@ class Window:
         """What a quota or a provider held it back is not its own time."""
         assert self._session is not None
         evaluation = self._session.evaluation_of(attempt.item)
-        return evaluation.tape.held_s if evaluation is not None else 0.0
+        return evaluation.tape.holding.seconds if evaluation is not None else 0.0
 
     def _give_up(self, attempt: Attempt, why: str) -> None:
         """Stop waiting for a body. Its thread cannot be ended; it makes no more calls, and ends with the process."""

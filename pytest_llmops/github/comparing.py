@@ -5,10 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from pytest_llmops import acceptance, baseline, compare
+from pytest_llmops import acceptance, baseline, compare, console
 from pytest_llmops.baseline import Baseline
 from pytest_llmops.baseline.answers import Answers
-from pytest_llmops.checks import calibration
 from pytest_llmops.compare.failures import Failure
 from pytest_llmops.errors import LlmopsError
 from pytest_llmops.github.handing import State
@@ -17,31 +16,26 @@ from pytest_llmops.reports import html
 from pytest_llmops.settings import ProjectSettings
 
 
-def policy_of(project: ProjectSettings) -> compare.Policy:
-    """The gate's settings, as the project has them."""
-    return compare.Policy(min_cases=project.min_cases, metrics=project.metrics, **calibration.required(project.judge))
-
-
-def compare_with(run: RunRecord, state: State, project: ProjectSettings) -> list[Failure]:
+def compare_with(run: RunRecord, state: State) -> list[Failure]:
     """Compare a run with its baseline, and keep the comparison in it.
 
     Returns:
         What of it fails the run.
     """
     file, accept = state.compared, state.accept
-    if file is None or not file.is_file():
+    if file is None or not file.is_file() or run.stopped:
         return []
-    policy = policy_of(project)
+    policy = console.policy(folder=state.root)
     accepted = acceptance.load(accept) if accept is not None else ()
     run.comparison = compare.compare(baseline.load(file), run, policy, accept=accepted)
     run.comparison.baseline, run.comparison.stored_in = str(file), state.stored_in
     return compare.failures(run.comparison, policy)
 
 
-def write_html(path: Path, run: RunRecord, file: Path | None, project: ProjectSettings) -> None:
-    """Write the page of a run."""
+def write_html(path: Path, run: RunRecord, file: Path | None, root: Path) -> None:
+    """Write the page of a run, with the gate's settings of the folder `root`."""
     stored = load(file)
-    page = html.render(run, baseline=stored, answers=answers(file), policy=policy_of(project))
+    page = html.render(run, baseline=stored, answers=answers(file), policy=console.policy(folder=root))
     baseline.write(path, page, "HTML report")
 
 
@@ -71,7 +65,7 @@ def answers(file: Path | None) -> Answers:
     if file is None:
         return {}
     try:
-        return baseline.answers.load(baseline.answers.path_beside(file))
+        return baseline.answers.beside(file)
     except LlmopsError:
         return {}
 

@@ -46,10 +46,10 @@ def merge(
     """
     parts = _fetch(client, context, state, report.parent / "shards")
     run = compare.merge(parts.records, settings=project.metrics)
-    failures = comparing.compare_with(run, state, project)
+    failures = comparing.compare_with(run, state)
     gate = [] if state.inputs.update_baseline else [failure.name for failure in failures]
     baseline.save_run(report / RECORD, run)
-    comparing.write_html(report / "report.html", run, state.baseline, project)
+    comparing.write_html(report / "report.html", run, state.baseline, state.root)
     if state.inputs.update_baseline and state.baseline is not None:
         comparing.update(state.baseline, run, project)
     crashed = [code for code in parts.exits if code not in (0, 1, 5)]

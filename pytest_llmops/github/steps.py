@@ -240,14 +240,14 @@ def _former(folder: Path) -> RunRecord | None:
 
 
 def _take_over(former: RunRecord, state: State, report: Path) -> None:
-    file, project = report / baselines.RECORD, _project(state.root)
+    file = report / baselines.RECORD
     if not file.is_file():
         return
     now = baseline.load_run(file)
     if comparing.with_former_reruns(now, former):
-        comparing.compare_with(now, state, project)
+        comparing.compare_with(now, state)
         baseline.save_run(file, now)
-        comparing.write_html(report / "report.html", now, state.compared, project)
+        comparing.write_html(report / "report.html", now, state.compared, state.root)
 
 
 def merge(environ: Mapping[str, str]) -> None:
