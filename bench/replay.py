@@ -17,7 +17,8 @@ import httpx
 from bench.measure import Row
 from pytest_llmops.cassettes import keys, scope, storage
 from pytest_llmops.cassettes.clients import Interception
-from pytest_llmops.cassettes.tape import Tape, TapeOptions
+from pytest_llmops.cassettes.tape import Tape
+from pytest_llmops.cassettes.tape_options import TapeOptions
 from pytest_llmops.providers import detect
 from tests.standin import Reply, StandIn
 

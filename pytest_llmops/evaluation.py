@@ -23,7 +23,7 @@ from pytest_llmops.scoring import Scoring
 from pytest_llmops.settings import DIRECTIONS, ProjectSettings
 from pytest_llmops.steps import Step, Steps
 from pytest_llmops.tools import ToolCalls
-from pytest_llmops.totals import UNITS, totals, why_no_cost, why_unknown
+from pytest_llmops.totals import UNITS, totals, why_no_cost, why_none, why_unknown
 
 if TYPE_CHECKING:
     from pytest_llmops.cassettes.tape import Tape
@@ -395,17 +395,7 @@ class Evaluation(Scoring):
 
     def unknown_cost(self, error: TypeError) -> str | None:
         """Why a cost is unknown, where a test computed with one and that is what `error` is about."""
-        if "NoneType" not in str(error):
-            return None
-        line = _failing_line(error).lower()
-        if not self.calls and any(word in line for word in ("latency_ms", "ttft_ms")):
-            return (
-                "no provider call was seen in this test, so it has no times: calls are read from HTTP (httpx, httpx2, "
-                "requests, aiohttp, urllib) made by what llm_eval.run calls, in this process"
-            )
-        if "cost" not in line and not (self.unpriced and not any(word in line for word in _OTHERS_THAT_MAY_BE_NONE)):
-            return None
-        return why_no_cost(self.calls)
+        return why_none(error, self.calls, unpriced=self.unpriced)
 
     # -- the end --------------------------------------------------------------------------------------------------
 
@@ -436,18 +426,6 @@ class Evaluation(Scoring):
         for result, trigger in fired:
             self.guarded(trigger.name, result, triggered=True, reason=trigger.reason)
         return found
-
-
-_OTHERS_THAT_MAY_BE_NONE = ("ttft", "latency", "tokens", "text", "output")
-
-
-def _failing_line(error: BaseException) -> str:
-    import linecache
-
-    entry = error.__traceback__
-    while entry is not None and entry.tb_next is not None:
-        entry = entry.tb_next
-    return linecache.getline(entry.tb_frame.f_code.co_filename, entry.tb_lineno) if entry is not None else ""
 
 
 def _joined(parts: list[Any]) -> Any:

@@ -13,7 +13,8 @@ import pytest
 from pytest_llmops import naming
 from pytest_llmops.cassettes import scope
 from pytest_llmops.cassettes.miss import CassetteMiss
-from pytest_llmops.cassettes.tape import Tape, TapeOptions
+from pytest_llmops.cassettes.tape import Tape
+from pytest_llmops.cassettes.tape_options import TapeOptions
 from pytest_llmops.options import Age
 from pytest_llmops.running import clean_failures
 from pytest_llmops.staleness import check_age

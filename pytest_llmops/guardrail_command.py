@@ -18,7 +18,7 @@ from pytest_llmops.options import RecordMode, under_ci
 from pytest_llmops.settings import ProjectSettings
 
 if TYPE_CHECKING:
-    from pytest_llmops.cassettes.tape import TapeOptions
+    from pytest_llmops.cassettes.tape_options import TapeOptions
     from pytest_llmops.checks.guardrails import Guardrail
 
 Say = Callable[[str], None]
@@ -121,7 +121,7 @@ def _beside(dataset: Path, name: str) -> Path:
 def _options(project: ProjectSettings) -> TapeOptions:
     from pytest_llmops.cassettes.keys import IGNORED_FIELDS
     from pytest_llmops.cassettes.redaction import Scrubber
-    from pytest_llmops.cassettes.tape import TapeOptions
+    from pytest_llmops.cassettes.tape_options import TapeOptions
 
     return TapeOptions(
         hosts=project.hosts,

@@ -22,7 +22,8 @@ from pytest_llmops.cassettes.keys import IGNORED_FIELDS
 from pytest_llmops.cassettes.miss import CassetteMiss
 from pytest_llmops.cassettes.redaction import KEY_VARIABLES, Scrubber
 from pytest_llmops.cassettes.storage import Interaction
-from pytest_llmops.cassettes.tape import LOOPBACK, Tape, TapeOptions
+from pytest_llmops.cassettes.tape import Tape
+from pytest_llmops.cassettes.tape_options import LOOPBACK, TapeOptions
 from pytest_llmops.cassettes.watcher import watchers
 from pytest_llmops.configuration import Configuration
 from pytest_llmops.errors import JudgeError, LlmopsError, SettingsError

@@ -90,3 +90,36 @@ def why_unknown(name: str, calls: Sequence[Call]) -> str:
     if name == "latency_ms":
         return "the recording holds no times"
     return _NOT_COUNTED if any(map(billed, calls)) else "no call was answered"
+
+
+_OTHERS_THAT_MAY_BE_NONE = ("ttft", "latency", "tokens", "text", "output")
+
+
+def why_none(error: TypeError, calls: Sequence[Call], *, unpriced: bool) -> str | None:
+    """Why a cost or a time is unknown, where a test computed with one and that is what `error` is about.
+
+    Args:
+        error: as Python raised it.
+        calls: the application's.
+        unpriced: a cost was asked for that is unknown.
+    """
+    if "NoneType" not in str(error):
+        return None
+    line = _failing_line(error).lower()
+    if not calls and any(word in line for word in ("latency_ms", "ttft_ms")):
+        return (
+            "no provider call was seen in this test, so it has no times: calls are read from HTTP (httpx, httpx2, "
+            "requests, aiohttp, urllib) made by what llm_eval.run calls, in this process"
+        )
+    if "cost" not in line and not (unpriced and not any(word in line for word in _OTHERS_THAT_MAY_BE_NONE)):
+        return None
+    return why_no_cost(calls)
+
+
+def _failing_line(error: BaseException) -> str:
+    import linecache
+
+    entry = error.__traceback__
+    while entry is not None and entry.tb_next is not None:
+        entry = entry.tb_next
+    return linecache.getline(entry.tb_frame.f_code.co_filename, entry.tb_lineno) if entry is not None else ""

@@ -16,7 +16,8 @@ from types import ModuleType
 from typing import Any
 
 from pytest_llmops.cassettes import scope
-from pytest_llmops.cassettes.tape import LOOPBACK, Tape, host_matches
+from pytest_llmops.cassettes.tape import Tape
+from pytest_llmops.cassettes.tape_options import LOOPBACK, host_matches
 from pytest_llmops.providers import detect
 
 _resolved: set[str] = set()

@@ -3,74 +3,29 @@
 from __future__ import annotations
 
 import itertools
-import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
 
 from pytest_llmops import providers
-from pytest_llmops.cassettes import bodies, keeping, keys, miss, redaction, storage
-from pytest_llmops.cassettes.asking import Asking
+from pytest_llmops.cassettes import bodies, keeping, keys, miss, storage
 from pytest_llmops.cassettes.holding import Holding
-from pytest_llmops.cassettes.journal import Journal, KeepsExchanges, Leftovers, RunJournal
+from pytest_llmops.cassettes.journal import Journal, KeepsExchanges, Leftovers
 from pytest_llmops.cassettes.recordings import Recordings
 from pytest_llmops.cassettes.storage import Interaction
+from pytest_llmops.cassettes.tape_options import TapeOptions, host_matches
 from pytest_llmops.cassettes.transfer import CANCELLED, Transfer, to_exchange
-from pytest_llmops.cassettes.watcher import Watcher
 from pytest_llmops.errors import CassetteError
 from pytest_llmops.exchange import Exchange
 from pytest_llmops.options import RecordMode
 from pytest_llmops.registry import current_role
 
-LOOPBACK = ("localhost", "127.*", "::1", "0.0.0.0")
 JUDGED = "judge:"
 """What keys of judges' calls begin with: hashes of judge, rubric, answer and repeat, not of a request."""
-
-
-def no_orphans(_cassette: Path) -> Iterator[list[Interaction]]:
-    """The default of `TapeOptions.orphans`: recordings are found in the test's own file only."""
-    return iter(())
-
-
-@dataclass(frozen=True, slots=True)
-class TapeOptions:
-    """What all tapes of a session share.
-
-    Args:
-        hosts: host to provider (`ProjectSettings.hosts`).
-        record_hosts: patterns of hosts that are recorded though they speak no LLM dialect.
-        allowed_hosts: patterns of hosts that other traffic may go to on replay.
-        secrets: patterns of the project's own that must never be written.
-        id_patterns: renamed by order in the second tier of matching.
-        orphans: recordings of tests that no longer exist, for a renamed one to find.
-        watchers: told of every live call.
-        replay_speed: 1 plays streams at their recorded pace, 0 at once.
-        live: the journal of a run in mode ``live``.
-        folder: with a closing slash; cassettes below it are named relative to it in messages.
-        asking: who asks a judge right now.
-        answers: what judges said in this session, by key: a trial that got the same answer asks for no new verdict.
-    """
-
-    hosts: Mapping[str, str] = field(default_factory=dict)
-    record_hosts: tuple[str, ...] = ()
-    allowed_hosts: tuple[str, ...] = LOOPBACK
-    ignored_fields: frozenset[str] = keys.IGNORED_FIELDS
-    secrets: tuple[re.Pattern[str], ...] = ()
-    id_patterns: tuple[re.Pattern[str], ...] = ()
-    scrub: redaction.Scrubber = field(default_factory=redaction.Scrubber)
-    orphans: Callable[[Path], Iterator[list[Interaction]]] = no_orphans
-    watchers: tuple[Watcher, ...] = ()
-    replay_speed: float = 0.0
-    live: RunJournal | None = None
-    folder: str = ""
-    asking: Asking = field(default_factory=Asking)
-    answers: dict[str, Interaction] = field(default_factory=dict)
 
 
 class Tape:
@@ -492,8 +447,3 @@ class Tape:
                 raise
             self._journal.close()
             raise CassetteError(f"{error}; the journal beside it keeps what was recorded for the next run") from None
-
-
-def host_matches(host: str, patterns: Iterable[str]) -> bool:
-    """Whether a host is among names and patterns; ``all`` stands for every one."""
-    return any(pattern == "all" or fnmatch(host, pattern) for pattern in patterns)

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from statistics import NormalDist, fmean
 
 from pytest_llmops import stats
+from pytest_llmops.arms_record import ArmMetric, ArmsComparison
 from pytest_llmops.baseline import MetricDefinition
 from pytest_llmops.baseline.stored import definition_of
-from pytest_llmops.records import ArmMetric, ArmsComparison, TestRecord
+from pytest_llmops.records import TestRecord
 from pytest_llmops.registry import PREFERRED_TO, RELATIVE_KINDS
 from pytest_llmops.settings import MetricSettings
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pytest_llmops.records import ArmMetric, ArmsComparison
+from pytest_llmops.arms_record import ArmMetric, ArmsComparison
 from pytest_llmops.reports import text
 
 

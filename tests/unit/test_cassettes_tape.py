@@ -19,7 +19,8 @@ import pytest
 from pytest_llmops.cassettes import storage
 from pytest_llmops.cassettes.miss import CassetteMiss
 from pytest_llmops.cassettes.redaction import Scrubber
-from pytest_llmops.cassettes.tape import Tape, TapeOptions
+from pytest_llmops.cassettes.tape import Tape
+from pytest_llmops.cassettes.tape_options import TapeOptions
 from pytest_llmops.cassettes.transfer import Transfer
 from pytest_llmops.errors import CassetteError
 from pytest_llmops.options import RecordMode

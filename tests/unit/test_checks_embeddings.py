@@ -9,7 +9,8 @@ import pytest
 from pytest_llmops.cassettes import scope
 from pytest_llmops.cassettes.clients import Interception
 from pytest_llmops.cassettes.miss import CassetteMiss
-from pytest_llmops.cassettes.tape import Tape, TapeOptions
+from pytest_llmops.cassettes.tape import Tape
+from pytest_llmops.cassettes.tape_options import TapeOptions
 from pytest_llmops.checks.embeddings import Embedder, cosine
 from pytest_llmops.checks.metrics import Given, measure
 from pytest_llmops.checks.similarity import similarity

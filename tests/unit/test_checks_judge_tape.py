@@ -15,7 +15,8 @@ from pytest_llmops import providers
 from pytest_llmops.cassettes import scope
 from pytest_llmops.cassettes.clients import Interception
 from pytest_llmops.cassettes.miss import CassetteMiss
-from pytest_llmops.cassettes.tape import Tape, TapeOptions
+from pytest_llmops.cassettes.tape import Tape
+from pytest_llmops.cassettes.tape_options import TapeOptions
 from pytest_llmops.checks import Judge
 from pytest_llmops.errors import JudgeError
 from pytest_llmops.registry import current_role
@@ -283,7 +284,8 @@ def test_replay_imports_no_sdk(host, taped, tmp_path):
 import sys
 from pathlib import Path
 from pytest_llmops.cassettes import scope
-from pytest_llmops.cassettes.tape import Tape, TapeOptions
+from pytest_llmops.cassettes.tape import Tape
+from pytest_llmops.cassettes.tape_options import TapeOptions
 from pytest_llmops.checks import Judge
 scope.activate(Tape(Path({str(tmp_path / "c.json")!r}), "none", TapeOptions()))
 print(Judge({ANTHROPIC!r}).score("clarity", text="Hi."))

@@ -11,7 +11,8 @@ import pytest
 
 from pytest_llmops.cassettes import scope
 from pytest_llmops.cassettes.clients import Interception
-from pytest_llmops.cassettes.tape import Tape, TapeOptions
+from pytest_llmops.cassettes.tape import Tape
+from pytest_llmops.cassettes.tape_options import TapeOptions
 from pytest_llmops.checks import Judge, Jury, guardrails
 from pytest_llmops.checks.safety import CATEGORIES, HowDangerous
 from pytest_llmops.errors import JudgeError

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from pytest_llmops.cassettes.tape import Tape, TapeOptions
+from pytest_llmops.cassettes.tape import Tape
+from pytest_llmops.cassettes.tape_options import TapeOptions
 from pytest_llmops.errors import SettingsError
 from pytest_llmops.evaluation import Evaluation
 from pytest_llmops.exchange import Exchange

@@ -1,0 +1,62 @@
+"""What all tapes of a session share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path
+
+from pytest_llmops.cassettes import keys, redaction
+from pytest_llmops.cassettes.asking import Asking
+from pytest_llmops.cassettes.journal import RunJournal
+from pytest_llmops.cassettes.storage import Interaction
+from pytest_llmops.cassettes.watcher import Watcher
+
+LOOPBACK = ("localhost", "127.*", "::1", "0.0.0.0")
+
+
+def no_orphans(_cassette: Path) -> Iterator[list[Interaction]]:
+    """The default of `TapeOptions.orphans`: recordings are found in the test's own file only."""
+    return iter(())
+
+
+@dataclass(frozen=True, slots=True)
+class TapeOptions:
+    """What all tapes of a session share.
+
+    Args:
+        hosts: host to provider (`ProjectSettings.hosts`).
+        record_hosts: patterns of hosts that are recorded though they speak no LLM dialect.
+        allowed_hosts: patterns of hosts that other traffic may go to on replay.
+        secrets: patterns of the project's own that must never be written.
+        id_patterns: renamed by order in the second tier of matching.
+        orphans: recordings of tests that no longer exist, for a renamed one to find.
+        watchers: told of every live call.
+        replay_speed: 1 plays streams at their recorded pace, 0 at once.
+        live: the journal of a run in mode ``live``.
+        folder: with a closing slash; cassettes below it are named relative to it in messages.
+        asking: who asks a judge right now.
+        answers: what judges said in this session, by key: a trial that got the same answer asks for no new verdict.
+    """
+
+    hosts: Mapping[str, str] = field(default_factory=dict)
+    record_hosts: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = LOOPBACK
+    ignored_fields: frozenset[str] = keys.IGNORED_FIELDS
+    secrets: tuple[re.Pattern[str], ...] = ()
+    id_patterns: tuple[re.Pattern[str], ...] = ()
+    scrub: redaction.Scrubber = field(default_factory=redaction.Scrubber)
+    orphans: Callable[[Path], Iterator[list[Interaction]]] = no_orphans
+    watchers: tuple[Watcher, ...] = ()
+    replay_speed: float = 0.0
+    live: RunJournal | None = None
+    folder: str = ""
+    asking: Asking = field(default_factory=Asking)
+    answers: dict[str, Interaction] = field(default_factory=dict)
+
+
+def host_matches(host: str, patterns: Iterable[str]) -> bool:
+    """Whether a host is among names and patterns; ``all`` stands for every one."""
+    return any(pattern == "all" or fnmatch(host, pattern) for pattern in patterns)
