@@ -15,7 +15,6 @@ from pytest_llmops.github.handing import State
 from pytest_llmops.github.inputs import Inputs
 from pytest_llmops.records import Measurement, RunRecord, TestRecord
 from pytest_llmops.reports.pull_request import BaselineSource
-from pytest_llmops.settings import ProjectSettings
 from tests.action.conftest import SHA
 from tests.action.hub import OWN, REPOSITORY, Hub
 
@@ -52,7 +51,7 @@ def test_3000_regressions(tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPa
     run = run_of(outcome="failed")
     source = BaselineSource("main", "a" * 40, run.created)
     state = State(Inputs(), tmp_path, tmp_path, baseline=stored, source=source, exit_code=1)
-    comparing.compare_with(run, state, ProjectSettings())
+    comparing.compare_with(run, state)
     baseline.save_run(folder / "report/run.json", run)
     handing.save(folder, state)
     event = tmp_path / "event.json"

@@ -202,7 +202,7 @@ STRICT, FLAKY = "test_it.py::test_strict[2]", "test_it.py::test_flaky"
         ("", [BASELINE], 0, "good", "Gate passed", []),
         ("new", [BASELINE], 1, "bad", "1 of 5 cases failed; gate passed", [STRICT]),
         ("other", [BASELINE], 1, "bad", "Also failed: test_it.py::test_other; gate passed", []),
-        ("moved", [BASELINE], 1, "bad", f"Also failed: llm-baseline::node-ids; {NOTHING}", []),
+        ("moved", [BASELINE], 1, "bad", "Gate failed: node-ids", []),
         ("elsewhere", [BASELINE], 0, "open", NOTHING.capitalize(), []),
         ("elsewhere", [BASELINE, UPDATE], 0, "good", "Stored as the new baseline", []),
         ("new", [BASELINE, UPDATE], 1, "bad", "1 of 5 cases failed; stored as the new baseline", [STRICT]),
