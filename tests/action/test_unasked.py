@@ -34,6 +34,7 @@ def test_a_baseline_that_cannot_be_asked_for_is_an_error(shop: Shop, main: Shop)
         assert FORBIDDEN in text
         assert "actions: read" in text
         assert "no baseline yet" not in text
+    assert "nothing could be compared" in shop.hub.comments[7][0]["body"].splitlines()[0]
     never = shop.pull_request(inputs={"fail-on": "never"})
     assert (never.conclusion, never.outputs["conclusion"]) == ("success", "error")
 

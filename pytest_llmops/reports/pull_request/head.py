@@ -29,6 +29,8 @@ def verdict(view: View, found: Findings) -> str:
     if view.conclusion == "success":
         words = ", ".join(said) if view.updated and said else _passed(view.run)
         return f"{words}; the baseline is written from this run" if view.updated else words
+    if not said and view.conclusion == "error" and not view.run.stopped and view.run.comparison is None:
+        return "nothing could be compared"
     return ", ".join(said) or {"regression": "regressed", "failure": "failed"}.get(view.conclusion, "broken off")
 
 
