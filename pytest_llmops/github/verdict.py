@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from pytest_llmops.baseline import Baseline
 from pytest_llmops.baseline.stored import trials_by_case
-from pytest_llmops.compare import Policy, failures
+from pytest_llmops.compare import Policy, failing_cases, failures
 from pytest_llmops.compare.cases import is_miss
 from pytest_llmops.github.inputs import FailOn
 from pytest_llmops.github.maintaining import Command
@@ -65,7 +65,7 @@ def conclude(
     have had a miss recorded, missing recordings are no failure; `command` is what a maintainer runs.
     """
     failing = [] if run is None else _failing(run)
-    missed = {case for case, trials in failing if all(map(is_miss, trials))}
+    missed = {case for case, trials in failing if trials and all(map(is_miss, trials))}
     other_failing = [(case, trials) for case, trials in failing if case not in missed]
     gate = list(junit.gate) if updates else _gate(run, junit, missed)
     explained = bool(failing or gate or junit.others) or exit_code == 0
@@ -92,18 +92,11 @@ def conclude(
 
 
 def _failing(run: RunRecord) -> list[tuple[str, list[TestRecord]]]:
-    """Cases below their threshold, each with the trials that did not pass."""
-    found = []
-    for case, trials in trials_by_case(run.tests).items():
-        failed = [trial for trial in trials if trial.outcome in ("failed", "error")]
-        ran = [trial for trial in trials if trial.outcome != "skipped"]
-        threshold = trials[0].threshold
-        broken = any(trial.outcome == "error" or is_miss(trial) for trial in failed)
-        # Without a threshold it is recorded for the baseline only; what could not be measured fails all the same.
-        below = threshold is not None and len(ran) - len(failed) < threshold * len(ran) - 1e-9
-        if failed and (broken or below):
-            found.append((case, failed))
-    return found
+    """Cases that fail, each with the trials that did not pass."""
+    return [
+        (case, [trial for trial in trials if trial.outcome in ("failed", "error")])
+        for case, trials in failing_cases(run.tests).items()
+    ]
 
 
 def _gate(run: RunRecord | None, junit: JUnit, missed: set[str]) -> list[str]:
