@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import gc
 import json
 import random
@@ -388,7 +387,7 @@ def test_a_body_that_cannot_be_read_is_a_miss_no_application_swallows(path: Path
     tape = open_tape(path, "none")
     transfer = begin(tape, "a")
     assert transfer.hit is not None
-    transfer.hit["response"]["body"]["json"] = functools.reduce(lambda inner, _: [inner], range(2000), None)
+    transfer.hit["response"]["body"]["json"] = float("nan")  # as if loading had let it through
     with pytest.raises(CassetteMiss, match="a body cannot be read"):
         transfer.playback()
     assert tape.misses
