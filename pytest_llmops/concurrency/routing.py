@@ -11,15 +11,14 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from contextvars import copy_context
+from contextvars import Context, copy_context
+from functools import partial
 from typing import Any
 
 import pytest
 
 from pytest_llmops.concurrency import compat
 from pytest_llmops.concurrency.attempt import Attempt, Event, Output, Subtest, ThreadFailure, in_body, owner
-
-_STARTED_BY = "_llmops_started_by"
 
 
 class Routing:
@@ -38,7 +37,6 @@ class Routing:
                 stack.enter_context(_routed(stream, name))
             stack.enter_context(self._logs())
             stack.enter_context(self._warnings())
-            stack.enter_context(self._thread_failures())
             stack.enter_context(_inherited_contexts())
             yield
 
@@ -82,24 +80,6 @@ class Routing:
             finally:
                 warnings._showwarnmsg = original  # type: ignore[attr-defined]
 
-    @contextmanager
-    def _thread_failures(self) -> Iterator[None]:
-        """Pytest charges a thread's exception to the item whose turn it is."""
-        self._told = original = threading.excepthook
-
-        def told(arguments: threading.ExceptHookArgs) -> None:
-            attempt = getattr(arguments.thread, _STARTED_BY, None)
-            if attempt is None or attempt.replayed:
-                original(arguments)
-            else:
-                attempt.sink.append(ThreadFailure(arguments))
-
-        threading.excepthook = told
-        try:
-            yield
-        finally:
-            threading.excepthook = original
-
     def protocol_begins(self) -> None:
         """Pytest records warnings for the item whose turn it is: its recorder is not one of a test's own."""
         between = self._recorders[:1]
@@ -123,7 +103,7 @@ class Routing:
                     if event.levelno >= handler.level:
                         handler.handle(event)
             elif isinstance(event, ThreadFailure):
-                self._told(event.arguments)
+                threading.excepthook(event.arguments)  # pytest's, at the item's own turn
             else:
                 with attempt.subtests.test(event.message, **event.values):
                     self._emit(attempt, event.events)
@@ -166,6 +146,16 @@ def _same(a: warnings.WarningMessage, b: warnings.WarningMessage) -> bool:
     return (a.lineno, a.filename, a.category, str(a.message)) == (b.lineno, b.filename, b.category, str(b.message))
 
 
+def _run(attempt: Attempt, context: Context, thread: threading.Thread, run: Callable[[], None]) -> None:
+    """A body's thread; pytest charges what it raises to the item whose turn it is, so it is told at its own item's."""
+    try:
+        context.run(run)
+    except Exception as error:  # whatever the test's own thread raises is its test's
+        if attempt.replayed:
+            raise
+        attempt.sink.append(ThreadFailure(threading.ExceptHookArgs((type(error), error, error.__traceback__, thread))))
+
+
 @contextmanager
 def _inherited_contexts() -> Iterator[None]:
     """Let threads that a body starts belong to its test: their calls, output and logs."""
@@ -173,9 +163,7 @@ def _inherited_contexts() -> Iterator[None]:
 
     def start_inheriting(thread: threading.Thread) -> None:
         if (attempt := in_body.get()) is not None:
-            context, run = copy_context(), thread.run
-            thread.run = lambda: context.run(run)  # type: ignore[method-assign]
-            setattr(thread, _STARTED_BY, attempt)
+            thread.run = partial(_run, attempt, copy_context(), thread, thread.run)  # type: ignore[method-assign]
         start(thread)
 
     def submit_inheriting(pool: ThreadPoolExecutor, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
