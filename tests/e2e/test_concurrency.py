@@ -247,7 +247,7 @@ def test_serial_item_runs_alone(project: Project) -> None:
         @pytest.mark.parametrize("n", range(9))
         def test_any(n):
             running.append(n)
-            time.sleep(0.02)
+            time.sleep(0.1)
             running.remove(n)
 
         @pytest.mark.llm_eval
