@@ -81,23 +81,6 @@ def dataset_file(item: pytest.Item, dataset: str | None) -> str | None:
     return (file.relative_to(root) if file.is_relative_to(root) else file).as_posix()
 
 
-def foreign_cassette(item: pytest.Item) -> Path | None:
-    """The test's cassette of pytest-recording, where there is one: ``cassettes/<module>/<test>.yaml``.
-
-    Its marker ``default_cassette`` names another file there, which several tests may share.
-    """
-    folder = item.path.parent / "cassettes" / item.path.stem
-    marker = item.get_closest_marker("default_cassette")
-    if marker is not None and marker.args and isinstance(marker.args[0], str):
-        name = marker.args[0].removesuffix(".yaml")
-    else:
-        cls = getattr(item, "cls", None)
-        name = f"{cls.__name__}.{item.name}" if cls is not None else item.name
-        for character in "<>?%*:|\"'/\\":
-            name = name.replace(character, "-")
-    return next((path for suffix in (".yaml", ".yml") if (path := folder / (name + suffix)).is_file()), None)
-
-
 def fixture_cassette_path(
     config: pytest.Config, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest, folder: Path | None
 ) -> Path:

@@ -112,7 +112,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if marked:
         _item_session(config)
         from pytest_llmops.naming import tags_of
+        from pytest_llmops.pytest_recording import request_fixtures
 
+        request_fixtures(marked)
         for item in marked:
             item.extra_keyword_matches.update(tags_of(item))
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_llmops import ab, carrying, naming
+from pytest_llmops import ab, carrying, naming, pytest_recording
 from pytest_llmops.cassettes import scope
 from pytest_llmops.cassettes.clients import Interception
 from pytest_llmops.cassettes.journal import RunJournal
@@ -141,7 +141,7 @@ class ItemSession:
             self._options,
             test=naming.case_key(item),
             command=naming.record_command(item),
-            foreign=naming.foreign_cassette(item) if not live and not path.exists() else None,
+            foreign=partial(pytest_recording.cassettes_of, item),
             resume=configuration.resume,
             stored=self._before_rerun.get(item.nodeid),
         )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,73 @@ from pytest_llmops.errors import CassetteError
 SUFFIXES = (".yaml", ".yml", ".json")
 KeyOf = Callable[[str, str, "bodies.Body | None"], str]
 """(method, URL, body) → key, both as stored; as the tape computes it for a live request."""
+
+
+_FILTERS = frozenset(
+    {
+        "filter_query_parameters", "filter_post_data_parameters", "filter_nested_post_data_parameters",
+        "before_record_request", "before_record",
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Source:
+    """The cassettes that another recorder would replay for a test.
+
+    Args:
+        paths: read one after the other, as one cassette.
+        settings: what was configured for vcrpy, the keywords of its ``use_cassette``.
+    """
+
+    paths: Sequence[Path]
+    settings: Mapping[str, Any]
+
+
+class Foreign:
+    """A source that was read.
+
+    Args:
+        source: where from.
+        key_of: computes the key a request is found by.
+        scrub: masks what the project declares private.
+        ignored: request fields that do not count.
+
+    Raises:
+        CassetteError: a file cannot be read (see `load`).
+    """
+
+    def __init__(self, source: Source, key_of: KeyOf, scrub: redaction.Scrubber, ignored: frozenset[str]) -> None:
+        self.entries = [entry for path in source.paths for entry in load(path, key_of, scrub, ignored)]
+        self._source, self._key_of, self._scrub, self._ignored = source, key_of, scrub, ignored
+
+    def altered_key(self, method: str, url: str, body: bytes, content_type: str) -> str | None:
+        """The key a request was stored under if the project's filters for vcrpy changed it; None where they do not.
+
+        Raises:
+            CassetteError: a function of the project's failed on the request.
+        """
+        filters = {name: value for name, value in self._source.settings.items() if name in _FILTERS and value}
+        if not filters:
+            return None
+        from vcr import VCR
+        from vcr.request import Request
+
+        try:
+            altered = VCR().get_merged_config(**filters)["before_record_request"](
+                Request(method, url, body, {"Content-Type": content_type})
+            )
+            if altered is None:
+                return None
+            method, url, body = altered.method, altered.uri, _bytes(altered.body)
+        except Exception as error:
+            named = ", ".join(sorted(filters))
+            raise CassetteError(
+                f"{self._source.paths[0]}: vcrpy's {named}, as this project sets it, fails on {method} "
+                f"{keys.clean_url(url)}: {type(error).__name__}: {error}"
+            ) from None
+        document = self._scrub(keys.body_document(body, content_type, self._ignored))
+        return self._key_of(method, self._scrub.url(keys.clean_url(url)), document)
 
 
 def is_foreign(document: object) -> bool:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
 
 from pytest_llmops import providers
@@ -24,6 +24,9 @@ from pytest_llmops.exchange import Exchange
 from pytest_llmops.options import RecordMode
 from pytest_llmops.registry import current_role
 
+if TYPE_CHECKING:
+    from pytest_llmops.cassettes.foreign import Foreign, Source
+
 JUDGED = "judge:"
 """What keys of judges' calls begin with: hashes of judge, rubric, answer and repeat, not of a request."""
 
@@ -36,7 +39,8 @@ class Tape:
         mode: the record mode.
         test: the node id it belongs to, without the trial.
         command: the command that records it anew, for messages.
-        foreign: a cassette of vcrpy's, replayed where there is none of ours.
+        foreign: finds the cassettes of another recorder, which are replayed where there is none of ours; asked when the
+            first request comes, since fixtures of the test may say where they are.
         resume: in mode ``live``, replay what the broken-off run paid for.
         stored: what the cassette held before an attempt of this run that failed; the test is run again, so what that
             attempt recorded does not count.
@@ -50,7 +54,7 @@ class Tape:
         *,
         test: str = "",
         command: str = "",
-        foreign: Path | None = None,
+        foreign: Callable[[], Source | None] | None = None,
         resume: bool = False,
         stored: Sequence[Interaction] | None = None,
     ) -> None:
@@ -72,7 +76,8 @@ class Tape:
         self._recordings = Recordings(self._second_key_of)
         self._borrowed = False
         self.holding = Holding()
-        self._foreign: list[Interaction] = []
+        self._foreign: Foreign | None = None
+        self._find_foreign = foreign
         self._replays = mode != "all" and (mode != "live" or resume)
         self._leftovers: Leftovers | None = None
         self._journal = self._journal_of(path)
@@ -80,7 +85,7 @@ class Tape:
         if mode != "none":
             keeping.checked_name(test, options.secrets)
         if path is not None:
-            self._load(path, foreign, stored)
+            self._load(path, stored)
         self.before = list(self._recordings.stored)
         """What the cassette held when the test began."""
 
@@ -91,7 +96,7 @@ class Tape:
             return self.options.live.part(path) if self.options.live is not None else None
         return Journal(path)
 
-    def _load(self, path: Path, foreign: Path | None, stored: Sequence[Interaction] | None) -> None:
+    def _load(self, path: Path, stored: Sequence[Interaction] | None) -> None:
         if self.mode == "live":
             if self._replays and self.options.live is not None:
                 self._replayable(self.options.live.left(path))
@@ -100,13 +105,6 @@ class Tape:
         found: Sequence[Interaction] = ()
         if self.existed and self._replays:
             found = storage.load(path, hint=self.record_all) if stored is None else stored
-        elif foreign is not None and not self.existed and self._replays:
-            from pytest_llmops.cassettes import foreign as reader
-
-            found = self._foreign = reader.load(
-                foreign, self._foreign_key, self.options.scrub, self.options.ignored_fields
-            )
-            self.existed = True
         self._leftovers = Leftovers(path)
         left = self._leftovers.interactions
         if self.mode == "all":  # goes on where it was killed: that much is made again
@@ -115,6 +113,27 @@ class Tape:
             found = keeping.newest(found, left)
         self._replayable(found)
         self._replayable(left)
+
+    def _look_abroad(self) -> None:
+        """Take up what another recorder keeps for the test, where there is no cassette of ours.
+
+        Raises:
+            CassetteMiss: it cannot be read; said so that no SDK takes it for an outage.
+        """
+        find, self._find_foreign = self._find_foreign, None
+        if find is None or self.existed or self.mode in ("live", "all"):
+            return
+        try:
+            source = find()
+            if source is None:
+                return
+            from pytest_llmops.cassettes.foreign import Foreign
+
+            self._foreign = Foreign(source, self._foreign_key, self.options.scrub, self.options.ignored_fields)
+        except CassetteError as error:
+            raise self.missed(str(error)) from None
+        self.existed = True
+        self._replayable(self._foreign.entries)
 
     def _replayable(self, entries: Iterable[Interaction]) -> None:
         self._recordings.add(entries)
@@ -152,8 +171,11 @@ class Tape:
         request = self._request(method, url, body, content_type, route, key)
         request.sdk = keys.sdk(user_agent)
         with self._lock:
+            self._look_abroad()
             number = next(self._numbers)
             hit = self._take(request) if self._replays else None
+            if hit is None and self._foreign is not None:
+                hit = self._take_altered(self._foreign, request, url, body)
             if hit is None and not self._may_call():
                 raise self.missed(self._describe(request, number), unrecorded=True)
             transfer = Transfer(self, request, number, capture, hit)
@@ -195,6 +217,7 @@ class Tape:
         Asked again for the same key, the same answer is given: who wants another sample asks under another key.
         """
         with self._lock:
+            self._look_abroad()
             for transfer in self.transfers:
                 entry = transfer.interaction
                 if entry is not None and entry["key"] == key and entry["response"].get("status") == 200:
@@ -253,6 +276,14 @@ class Tape:
             if found is not None:
                 self.notes.append(f"call {len(self.transfers) + 1}: matched after renaming ids by order")
         return found or self._take_adopted(request.key)
+
+    def _take_altered(self, foreign: Foreign, request: keys.Request, url: str, body: bytes) -> Interaction | None:
+        """The other recorder stored requests as the project's own filters left them."""
+        try:
+            key = foreign.altered_key(request.method, url, body, request.content_type)
+        except CassetteError as error:
+            raise self.missed(str(error)) from None
+        return self._recordings.take(key) if key is not None else None
 
     def _take_adopted(self, key: str) -> Interaction | None:
         path = self.path
@@ -425,7 +456,9 @@ class Tape:
             if self._journal is not None:
                 self._journal.discard()
             return
-        for entry in self._foreign:  # what we did not record has not been looked through
+        for entry in (
+            self._foreign.entries if self._foreign else ()
+        ):  # what we did not record has not been looked through
             if (found := keeping.secret_in(entry, self.options.secrets, self.options.scrub)) is not None:
                 self._refuse(found)
         with storage.locked(path):

@@ -202,36 +202,6 @@ def test_convert_takes_over_pytest_recording(project: Project, standin: StandIn)
     assert again.returncode == 2
 
 
-def test_cassettes_that_pytest_recording_was_told_to_share(project: Project, standin: StandIn) -> None:
-    project.file("app.py", APP)
-    text = """
-        import pytest
-        from app import ask
-
-        @pytest.mark.default_cassette("shared")
-        @pytest.mark.MARK
-        class TestApp:
-            def test_one(self):
-                assert ask("Bom dia!")
-
-            @pytest.mark.default_cassette("folder/own.yaml")
-            def test_two(self):
-                assert ask("Bonjour!")
-        """
-    project.file("test_app.py", text.replace("MARK", "vcr"))
-    base = {"LLM_BASE": standin.url}
-    assert project.run("-q", "--record-mode=once", env=base).returncode == 0
-    folder = project.path / "cassettes" / "test_app"
-    assert sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.yaml")) == [
-        "folder/own.yaml",
-        "shared.yaml",
-    ]
-    standin.reset()
-    project.file("test_app.py", text.replace("MARK", "llm_eval"))
-    replay = project.run("-q", "--llm-record=none", env=base)
-    assert (replay.returncode, len(standin.requests)) == (0, 0), replay.out
-
-
 def test_git_merges_two_branches_that_both_recorded(recorded: Project, standin: StandIn) -> None:
     recorded.file(".gitignore", "__pycache__/\n.pytest_cache/\n")
     git(recorded, "init", "-q", "-b", "main")
