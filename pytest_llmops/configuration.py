@@ -19,6 +19,8 @@ RERUN_VARIABLE = "PYTEST_LLMOPS_RERUN"
 """Set by rerunning.py for its child: JSON of the record mode, trials, the budget, and where the record goes."""
 STORED_IN_VARIABLE = "PYTEST_LLMOPS_STORED_IN"
 """Set by the GitHub Action: the project's own baseline file, where the one compared with is made of an artifact."""
+REVIEWED_VARIABLE = "PYTEST_LLMOPS_REVIEWED"
+"""Set by the GitHub Action: whoever takes a case out of a dataset shows it in a pull request, so that it counts."""
 MOST_TRIALS = 5
 """Of ``--llm-trials=auto``, and of a suspect's reruns."""
 _KEY = pytest.StashKey["Configuration"]()
@@ -36,6 +38,7 @@ class Configuration:
         timeout: seconds for the body of an evaluation; None: no limit.
         budget: USD for the run's live calls; None: no limit.
         stored_in: what advice names in place of `baseline`, where that is nobody's to update.
+        reviewed: a case that was taken out of its dataset is accepted, not missing.
         apart_from: of a child that runs other code: the folder of the code it must not run.
     """
 
@@ -72,6 +75,7 @@ class Configuration:
     allowed_hosts: tuple[str, ...]
     ci: bool
     stored_in: str | None = None
+    reviewed: bool = False
     apart_from: Path | None = None
 
 
@@ -188,6 +192,7 @@ def _resolved(config: pytest.Config) -> Configuration:
         allowed_hosts=tuple(given["allowed_hosts"] or ()),
         ci=ci,
         stored_in=os.environ.get(STORED_IN_VARIABLE) or None,
+        reviewed=bool(os.environ.get(REVIEWED_VARIABLE)),
     )
 
 

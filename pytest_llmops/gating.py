@@ -60,7 +60,7 @@ class Gate:
 
         if self.stored is None:
             return
-        first = compare.compare(self.stored, run, policy_of(self._settings), accept=self._accepted)
+        first = self._compared(self.stored, run, policy_of(self._settings))
         unsettled = [
             row.metric
             for row in first.metrics
@@ -110,7 +110,7 @@ class Gate:
         """The gate's findings, with fresh trials of suspects and of what regressed where the run was live."""
         from pytest_llmops import compare, rerunning
 
-        found = compare.compare(stored, run, policy, accept=self._accepted)
+        found = self._compared(stored, run, policy)
         if self._settings.update_baseline:
             return found
         notes: list[str] = []
@@ -120,7 +120,7 @@ class Gate:
             if not more.tests:
                 return found
             self._add(run, more.tests)
-            return compare.compare(stored, run, policy, accept=self._accepted)
+            return self._compared(stored, run, policy)
 
         if found.suspect_cases:
             found = again(rerunning.suspects(self._config, self._settings, run, found))
@@ -128,6 +128,13 @@ class Gate:
             found = again(rerunning.confirmation(self._config, self._settings, run, compare.unconfirmed(found, policy)))
         found.notes += notes
         return found
+
+    def _compared(self, stored: Baseline, run: RunRecord, policy: Policy) -> Comparison:
+        from pytest_llmops import compare
+
+        if self._settings.reviewed:
+            run.taken_out = compare.taken_out(stored, run, self._config.rootpath)
+        return compare.compare(stored, run, policy, accept=self._accepted)
 
     def _add(self, run: RunRecord, tests: list[TestRecord]) -> None:
         from pytest_llmops.compare import cost_by_tag

@@ -304,6 +304,7 @@ class CaseFinding(Record):
     Args:
         fails: it fails the run, unless accepted.
         unrecorded: nothing was measured, for want of recordings; None in records that do not say.
+        taken_out_of: the dataset that goes without a missing case, where its going counts.
     """
 
     case: str
@@ -312,6 +313,7 @@ class CaseFinding(Record):
     fails: bool = False
     unrecorded: bool | None = None
     accepted: str | None = None
+    taken_out_of: str | None = None
 
 
 class GateProblem(Record):
@@ -387,6 +389,8 @@ class RunRecord(Record):
     tests: list[TestRecord] = Field(default_factory=list)
     deselected: list[str] = Field(default_factory=list)
     """Cases left out of this run on purpose (``-k``, ``--lf``): not missing from it."""
+    taken_out: dict[str, str] = Field(default_factory=dict)
+    """Stored cases that their dataset goes without, with that dataset: accepted, since a pull request shows it."""
     shard: tuple[int, int] | None = None
     """Which part of how many this run is (``--llm-shard=1/4``); None where it is the whole, or was not said."""
     stopped: str | None = None

@@ -2,6 +2,7 @@
 
 from pytest_llmops.compare.arms import compare_arms
 from pytest_llmops.compare.confirming import unconfirmed
+from pytest_llmops.compare.datasets import taken_out
 from pytest_llmops.compare.failing import case_fails, failing_cases
 from pytest_llmops.compare.failures import Failure, fails, failures, is_empty
 from pytest_llmops.compare.gate import compare
@@ -24,6 +25,7 @@ __all__ = [
     "is_empty",
     "merge",
     "summarize",
+    "taken_out",
     "unconfirmed",
     "unknown_gates",
 ]

@@ -13,6 +13,7 @@ from pytest_llmops.records import BrokenCase, CaseFinding, TestRecord
 REASON_LENGTH = 200
 NAMED = 3
 NO_RECORDING = "their recordings are missing"
+GONE = "its dataset goes without it, until the baseline is made anew"
 RECORD = "Record what is missing: pytest --llm-record=refresh"
 
 
@@ -211,15 +212,23 @@ def _why_lost(metric: str, trials: Sequence[TestRecord], *, guarded: bool) -> st
     return None
 
 
-def listed(pairing: Pairing, gating: set[str]) -> list[CaseFinding]:
+def listed(pairing: Pairing, gating: set[str], taken_out: Mapping[str, str]) -> list[CaseFinding]:
     """Missing and changed cases.
 
     Args:
         pairing: the cases by what became of them.
         gating: stored cases in which some metric gates.
+        taken_out: cases whose dataset goes without them, where that counts, with the dataset.
     """
     missing = [
-        CaseFinding(case=case, finding="missing", reason="its test ran without it", fails=case in gating)
+        CaseFinding(
+            case=case,
+            finding="missing",
+            reason=f"taken out of {taken_out[case]}" if case in taken_out else "its test ran without it",
+            fails=case in gating,
+            taken_out_of=taken_out.get(case),
+            accepted=GONE if case in taken_out else None,
+        )
         for case in pairing.missing
     ]
     changed = [

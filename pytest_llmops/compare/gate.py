@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from operator import attrgetter
@@ -72,7 +72,7 @@ def compare(
         changed_cases=pairing.changed,
         deterministic=bool(pairing.pairs) and all(one.exact for one in pairing.pairs),
     )
-    _add_cases(result, baseline, pairing, state, definitions, policy)
+    _add_cases(result, baseline, pairing, state, definitions, policy, run.taken_out)
     _accept(result, accept, accepted, policy)
     result.accepted += _left_out(result, pairing, accepted)
     result.problems = problems.found(baseline, run, policy)
@@ -188,6 +188,7 @@ def _add_cases(
     state: _State,
     definitions: dict[str, MetricDefinition],
     policy: Policy,
+    taken_out: Mapping[str, str],
 ) -> None:
     rules = {name: rule_for(name, definitions.get(name, stored), policy) for name, stored in baseline.metrics.items()}
     guarded = [one for one in pairing.pairs if "pass" in rules and gates("pass", one.gate, rules["pass"])]
@@ -201,7 +202,7 @@ def _add_cases(
     result.broken_cases = broken
     result.suspect_cases = [one.case for one in suspects if one.reason and "not broken" not in one.reason]
     result.errored_cases = [one.case for one in errored]
-    result.findings = errored + cases.listed(pairing, gating) + suspects
+    result.findings = errored + cases.listed(pairing, gating, taken_out) + suspects
 
 
 def _accept(result: Comparison, accept: Sequence[Accepted], accepted: dict[str, str], policy: Policy) -> None:
@@ -215,7 +216,7 @@ def _accept(result: Comparison, accept: Sequence[Accepted], accepted: dict[str, 
         if broken.accepted:
             result.accepted.append(f"{broken.case} (broken): {broken.accepted}")
     for finding in result.findings:
-        finding.accepted = accepted.get(finding.case)
+        finding.accepted = accepted.get(finding.case) or finding.accepted
         if finding.accepted:
             result.accepted.append(f"{finding.case} ({finding.finding}): {finding.accepted}")
 

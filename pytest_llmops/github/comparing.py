@@ -27,7 +27,9 @@ def compare_with(run: RunRecord, state: State) -> list[Failure]:
         return []
     policy = console.policy(folder=state.root)
     accepted = acceptance.load(accept) if accept is not None else ()
-    run.comparison = compare.compare(baseline.load(file), run, policy, accept=accepted)
+    stored = baseline.load(file)
+    run.taken_out = compare.taken_out(stored, run, state.root / (run.environment.rootdir or "."))
+    run.comparison = compare.compare(stored, run, policy, accept=accepted)
     run.comparison.baseline, run.comparison.stored_in = str(file), state.stored_in
     return compare.failures(run.comparison, policy)
 

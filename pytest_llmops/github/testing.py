@@ -12,7 +12,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from pytest_llmops.cassettes.redaction import KEY_VARIABLES
-from pytest_llmops.configuration import STORED_IN_VARIABLE
+from pytest_llmops.configuration import REVIEWED_VARIABLE, STORED_IN_VARIABLE
 from pytest_llmops.github.context import Context
 from pytest_llmops.github.inputs import PREFIX, Inputs
 from pytest_llmops.records import RunRecord
@@ -86,6 +86,7 @@ def run(args: list[str], root: Path, stored_in: str | None) -> int:
     environ = {
         name: value for name, value in os.environ.items() if not name.startswith(PREFIX) and name not in NOT_FOR_TESTS
     }
+    environ[REVIEWED_VARIABLE] = "1"
     if stored_in is not None:
         environ[STORED_IN_VARIABLE] = stored_in
     sys.stdout.flush()

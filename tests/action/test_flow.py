@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -159,22 +161,67 @@ def test_what_the_pull_request_itself_accepts_counts(shop: Shop, main: Shop) -> 
         assert words in comment["body"]
 
 
-def test_a_case_taken_out_of_a_dataset_is_red_until_it_is_accepted(shop: Shop, main: Shop) -> None:
+def test_a_case_taken_out_of_a_dataset_counts_and_is_told(shop: Shop, main: Shop) -> None:
     shop.cases(11)
     shop.hub.files[7] = ["cases.jsonl"]
     job = shop.pull_request()
-    assert (job.outputs["conclusion"], job.outputs["removed"]) == ("regression", "1"), job.log
+    assert (job.conclusion, job.outputs["conclusion"], job.outputs["removed"]) == ("success", "success", "1"), job.log
+    (comment,) = shop.hub.comments[7]
+    row = (
+        "| case <code>test_shop.py::test_shop[c11]</code> | taken out of <code>cases.jsonl</code> | this pull request "
+        "| the baseline is made anew | 1 change |"
+    )
+    assert row in comment["body"]
+    assert "datasets: <code>cases.jsonl</code>" in comment["body"]
+    assert "missing, although" not in comment["body"]
+    # The run's record says the same to whoever compares it once more.
+    run, baseline = (shop.folder.parent / name for name in ("run.json", "baseline.json"))
+    run.write_bytes(shop.hub.members(shop.runs, "llm-report")["run.json"])
+    made_of = shop.folder.parent / "pushed.json"
+    made_of.write_bytes(shop.hub.members(shop.runs - 1, "llm-report")["run.json"])
+    assert command(shop, "baseline", "update", str(made_of), "-o", str(baseline)).returncode == 0
+    compared = command(shop, "compare", str(baseline), str(run))
+    assert compared.returncode == 0, compared.stdout
+    assert "1 case missing (taken out of cases.jsonl)" in compared.stdout
+    # After the merge main's own run goes without it, and is what the next pull request is compared with.
+    pushed = shop.push()
+    assert (pushed.conclusion, pushed.outputs["removed"]) == ("success", "1"), pushed.log
+    shop.hub.files[7] = []
+    job = shop.pull_request()
+    assert (job.outputs["conclusion"], job.outputs["removed"]) == ("success", "0"), job.log
+
+
+def command(shop: Shop, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "pytest_llmops", *arguments],
+        cwd=shop.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_case_that_its_dataset_has_and_its_test_lost_is_red(shop: Shop, main: Shop) -> None:
     shop.file(
-        "llm-accept.toml",
+        "conftest.py",
         """
-        [[accept]]
-        case = "test_shop.py::test_shop[c11]"
-        reason = "asked twice"
-        expires = 2999-12-31
+        def pytest_collection_modifyitems(items):
+            items[:] = [item for item in items if "c11" not in item.name]
         """,
     )
+    shop.hub.files[7] = ["cases.jsonl", "conftest.py"]
     job = shop.pull_request()
-    assert (job.conclusion, job.outputs["conclusion"]) == ("success", "success"), job.log
+    assert (job.outputs["conclusion"], job.outputs["removed"]) == ("regression", "1"), job.log
+    assert "missing, although its test ran" in shop.hub.comments[7][0]["body"]
+
+
+def test_a_committed_baseline_that_still_has_the_case_blocks_nobody(shop: Shop, main: Shop) -> None:
+    made = shop.use("workflow_dispatch", {}, env=KEY, inputs={"update-baseline": "true"})
+    assert made.conclusion == "success", made.log
+    shop.cases(11)
+    job = shop.pull_request(inputs={"baseline": "file"})  # taken out by an earlier pull request
+    assert (job.outputs["conclusion"], job.outputs["removed"]) == ("success", "1"), job.log
+    assert "| an earlier change |" in shop.hub.comments[7][0]["body"]
 
 
 def test_advice_names_the_projects_own_files(shop: Shop, main: Shop) -> None:

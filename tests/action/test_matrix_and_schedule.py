@@ -18,6 +18,7 @@ def shard(shop: Shop, index: int, count: int, run: int, only: str, **how):
 def test_shards_are_merged_before_the_gate(shop: Shop, main: Shop) -> None:
     shop.forget_recordings()
     shop.file("prompt.txt", "In short: ")
+    shop.cases(11)  # one is taken out
     for index, only in ((1, "c0 or c1"), (2, "not (c0 or c1)")):
         part = shard(shop, index, 2, 300, only)
         assert part.conclusion == "success", part.log
@@ -27,11 +28,13 @@ def test_shards_are_merged_before_the_gate(shop: Shop, main: Shop) -> None:
     job = shop.pull_request(run=300, inputs=MERGE)
     assert job.outputs["conclusion"] == "regression", job.log
     assert [step.name for step in job.steps if step.outcome == "failure"] == ["Gate"]
-    assert (job.outputs["total"], job.outputs["regressed"], job.outputs["removed"]) == ("12", "1", "0")
-    assert len(shop.hub.comments[7]) == 1
+    assert (job.outputs["total"], job.outputs["regressed"], job.outputs["removed"]) == ("11", "1", "1")
+    assert "missing" not in job.step("Gate").log
+    (comment,) = shop.hub.comments[7]
+    assert "taken out of <code>cases.jsonl</code>" in comment["body"]
     assert {"run.json", "report.html", "view.json"} <= set(shop.hub.members(300, "llm-report"))
     pack = json.loads(shop.hub.members(300, "llm-report-cassettes")["recordings.json"])
-    assert len(pack["files"]) == 12
+    assert len(pack["files"]) == 11
 
 
 def test_a_shard_that_is_missing_is_an_error_with_its_number(shop: Shop) -> None:

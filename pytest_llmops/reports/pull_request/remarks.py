@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from pytest_llmops.acceptance import DEFAULT_NAME, Accepted
+from pytest_llmops.compare.cases import GONE
 from pytest_llmops.records import Comparison
 from pytest_llmops.reports.pull_request.findings import Findings
 from pytest_llmops.reports.pull_request.fitting import Section
@@ -98,8 +99,7 @@ def _files(kind: str, paths: Sequence[str]) -> str:
 def measured_with(view: View) -> dict[str, list[str]]:
     """Paths that this pull request changes and that its numbers hang on, by what they are."""
     used = {test.dataset for test in view.run.tests if test.dataset} if view.run else set()
-    begins = root(view.directory, view.run)
-    datasets = {posixpath.normpath(posixpath.join(begins, file)) for file in used}
+    datasets = {_in_repository(file, view) for file in used}
     baseline = _baseline_names(view)
     found: dict[str, list[str]] = {}
     for path in view.changed:
@@ -107,6 +107,10 @@ def measured_with(view: View) -> dict[str, list[str]]:
         if kind:
             found.setdefault(kind, []).append(path)
     return {kind: found[kind] for kind in _KINDS if kind in found}
+
+
+def _in_repository(dataset: str, view: View) -> str:
+    return posixpath.normpath(posixpath.join(root(view.directory, view.run), dataset))
 
 
 _KINDS = ("baseline", "accepted changes", "recordings", "datasets", "prompts", "judge's calibration", "settings")
@@ -155,8 +159,8 @@ def _prompts(comparison: Comparison) -> list[Section]:
 def accepted(view: View) -> list[Section]:
     """What was accepted: what, why, by whom and until when."""
     comparison = view.run.comparison if view.run else None
-    words = [str(one) for one in view.accepted]
-    rows = [_entry(one, comparison) for one in view.accepted]
+    words = [GONE, *(str(one) for one in view.accepted)]
+    rows = [_entry(one, comparison) for one in view.accepted] + _taken_out(view, comparison)
     heading = "| accepted | because | by | until | covers now |\n|---|---|---|---|---|\n"
     found = []
     if rows:
@@ -180,3 +184,15 @@ def _entry(one: Accepted, comparison: Comparison | None) -> str:
     what = f"metric {code(one.metric)}" if one.metric else f"case {code(one.case or '')}"
     now = plural(covered, "change") if covered else "nothing"
     return f"| {what} | {inline(one.reason, 300)} | {inline(one.by or '', 80) or '?'} | {one.expires} | {now} |\n"
+
+
+def _taken_out(view: View, comparison: Comparison | None) -> list[str]:
+    """Cases that a dataset goes without: by this pull request, or by one before it that left them in the baseline."""
+    rows = []
+    for one in comparison.findings if comparison else ():
+        if one.taken_out_of and one.accepted == GONE:
+            here = _in_repository(one.taken_out_of, view) in view.changed
+            by = "this pull request" if here else "an earlier change"
+            because = f"taken out of {code(one.taken_out_of, 160)}"
+            rows.append(f"| case {code(one.case)} | {because} | {by} | the baseline is made anew | 1 change |\n")
+    return rows
