@@ -6,12 +6,13 @@ through them once a metric takes twenty times as long.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING
 
 from pytest_llmops.baseline import MetricDefinition
+from pytest_llmops.compare import repricing
 from pytest_llmops.compare.pairing import Pair
 from pytest_llmops.compare.policy import GateArgument, Policy, gates, rule_for
 from pytest_llmops.stats import significant_array
@@ -137,8 +138,13 @@ class Sheet:
         )
 
 
-def sheet(pairs: Sequence[Pair]) -> Sheet:
-    """Read the numbers of all pairs."""
+def sheet(pairs: Sequence[Pair], costs: Mapping[int, float] | None = None) -> Sheet:
+    """Read the numbers of all pairs.
+
+    Args:
+        pairs: the cases.
+        costs: what stands for the measured cost of some trials, by their id.
+    """
     import numpy as np
 
     stored, now = Table(), Table()
@@ -147,7 +153,10 @@ def sheet(pairs: Sequence[Pair]) -> Sheet:
         width = len(next(iter(samples.values()), ()))  # a case has as many values of each metric as trials
         stored.add(index, samples, width, chain.from_iterable(samples.values()))
         for trial in pair.trials:
-            now.add(index, trial.measurements, 1, [measured.value for measured in trial.measurements.values()])
+            values = [measured.value for measured in trial.measurements.values()]
+            if costs and (cost := costs.get(id(trial))) is not None:
+                values[list(trial.measurements).index(repricing.METRIC)] = cost
+            now.add(index, trial.measurements, 1, values)
     groups = None
     if any(pair.trials[-1].group for pair in pairs):
         codes: dict[tuple[bool, str], int] = {}

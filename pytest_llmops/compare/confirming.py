@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from pytest_llmops import stats
 from pytest_llmops.baseline import MetricDefinition
 from pytest_llmops.baseline.stored import case_baseline
-from pytest_llmops.compare import columns, metrics
+from pytest_llmops.compare import columns, metrics, repricing
 from pytest_llmops.compare.failures import fails
 from pytest_llmops.compare.pairing import Pair, Pairing
 from pytest_llmops.compare.policy import Policy
-from pytest_llmops.records import Comparison, Confirmation, MetricComparison
+from pytest_llmops.records import Comparison, Confirmation, Fingerprint, MetricComparison
 
 
 def unconfirmed(comparison: Comparison, policy: Policy) -> list[str]:
@@ -33,6 +33,7 @@ def settle(
     pairing: Pairing,
     definitions: Mapping[str, MetricDefinition],
     policy: Policy,
+    fingerprints: tuple[Fingerprint, Fingerprint],
 ) -> None:
     """Test the fresh trials by themselves; a regression they do not show becomes inconclusive.
 
@@ -45,13 +46,19 @@ def settle(
         pairing: with the fresh trials.
         definitions: what the metrics mean.
         policy: the gate's settings.
+        fingerprints: the baseline's and the run's.
     """
     again = _again(pairs, pairing)
     regressed = [row for row in rows if row.verdict == "regressed" and row.gate and row.p is not None]
     if not again or not regressed:
         return
-    sheet, gating = columns.sheet(again), columns.Gating(again)
+    # Both sides are fresh where the baseline's code was asked, too: they have today's prices.
+    costs = {} if pairing.fresh_before else repricing.at_stored_prices(again, *fingerprints)
+    sheet, gating = columns.sheet(again, costs), columns.Gating(again)
     for row in regressed:
+        if row.metric == repricing.METRIC and costs is None:
+            _say(row, "neither confirmed nor refuted: prices changed, and the fresh trials' cannot be redone")
+            continue
         definition = definitions[row.metric]
         tested = metrics.measure(row.metric, definition, policy, sheet, gating.mask(row.metric, definition, policy))
         retest = metrics.judge([tested], policy)[0]

@@ -11,9 +11,9 @@ from typing import Any
 from pytest_llmops import acceptance
 from pytest_llmops.acceptance import Accepted
 from pytest_llmops.baseline import Baseline, MetricDefinition
-from pytest_llmops.baseline.stored import changed_prices, definition_of, differences, two_definitions
+from pytest_llmops.baseline.stored import definition_of, differences, two_definitions
 from pytest_llmops.collector import paused
-from pytest_llmops.compare import cases, columns, confirming, drift, metrics, problems, prompts
+from pytest_llmops.compare import cases, columns, confirming, drift, metrics, problems, prompts, repricing
 from pytest_llmops.compare.failures import fails
 from pytest_llmops.compare.pairing import Pair, Pairing, pair
 from pytest_llmops.compare.policy import Policy, gates, rule_for, uncalibrated
@@ -60,10 +60,11 @@ def compare(
     definitions, conflicts = _definitions(pairing.trials, policy)
     accepted = _accepted_cases({*baseline.cases, *pairing.changed}, accept, policy)
     pairs = [one for one in pairing.pairs if one.case not in accepted]
-    repriced = _repriced(baseline, run, pairs)
-    state = _measured(baseline, pairs, definitions, conflicts, policy, repriced, run.fingerprint)
+    state = _measured(baseline, pairs, definitions, conflicts, policy, run.fingerprint)
     judged = metrics.judge(state.tested, policy)
-    confirming.settle(judged, pairs, pairing, definitions, policy)
+    confirming.settle(judged, pairs, pairing, definitions, policy, (baseline.fingerprint, run.fingerprint))
+    if prices := ", ".join(repricing.changed(pairs, baseline.fingerprint, run.fingerprint).values()):
+        _tell_prices(judged, prices)
     result = Comparison(
         baseline=baseline.path,
         metrics=sorted(judged + state.settled, key=lambda row: (not row.gate, row.metric)),
@@ -127,11 +128,12 @@ def _measured(
     definitions: dict[str, MetricDefinition],
     conflicts: dict[str, tuple[str, str]],
     policy: Policy,
-    repriced: str,
     fingerprint: Fingerprint,
 ) -> _State:
     state = _State()
-    sheet = columns.sheet(pairs)
+    prices = ", ".join(repricing.changed(pairs, baseline.fingerprint, fingerprint).values())
+    costs = repricing.at_stored_prices(pairs, baseline.fingerprint, fingerprint)
+    sheet = columns.sheet(pairs, costs)
     gating = columns.Gating(pairs)
     for name, stored in baseline.metrics.items():
         now = definitions.get(name)
@@ -152,8 +154,8 @@ def _measured(
         elif now and tested.rule.gate and (why := uncalibrated(name, now, policy)):
             state.settled.append(metrics.not_comparable(name, True, why, now))
         elif compared:
-            if now and now.kind == "cost" and repriced:
-                state.settled.append(metrics.repriced(tested, repriced))
+            if now and now.kind == "cost" and prices and (costs is None or name != repricing.METRIC):
+                state.settled.append(metrics.at_other_prices(tested, prices))
             else:
                 state.tested.append(tested)
             if tested.rule.gate:
@@ -239,14 +241,11 @@ def _notes(
     return notes + drift.notes(pairing.trials)
 
 
-def _repriced(baseline: Baseline, run: RunRecord, pairs: Sequence[Pair]) -> str:
-    """Which models of the compared cases cost something else than when the baseline was made; empty where none does."""
-    changed = changed_prices(baseline.fingerprint, run.fingerprint)
-    if not changed:
-        return ""
-    calls = (call for one in pairs for trial in one.trials for call in trial.calls)
-    asked = {f"{call.provider}:{call.model}" for call in calls if call.role == "app"}
-    return ", ".join(said for name, said in changed.items() if name in asked)
+def _tell_prices(rows: Sequence[MetricComparison], prices: str) -> None:
+    for row in rows:
+        if row.metric == repricing.METRIC:
+            said = f"at the baseline's prices, which changed since ({prices})"
+            row.reason = f"{said}; {row.reason}" if row.reason else said
 
 
 def _judges(before: Fingerprint, now: Fingerprint) -> str:

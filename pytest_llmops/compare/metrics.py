@@ -305,8 +305,8 @@ def _trials(tested: Tested, result: stats.PairedT, margin: float) -> int | None:
     return trials if trials and trials > tested.trials else None
 
 
-def repriced(tested: Tested, changed: str) -> MetricComparison:
-    """The verdict on costs of which a price has changed: that is no regression of the application's, nor is it none."""
+def at_other_prices(tested: Tested, changed: str) -> MetricComparison:
+    """The verdict on costs at other prices than the stored ones: no regression of the application's, nor is it none."""
     return MetricComparison(
         metric=tested.name,
         verdict="inconclusive",

@@ -285,7 +285,8 @@ def test_a_changed_price_is_no_regression(project, standin):
         @pytest.mark.llm_eval
         @pytest.mark.parametrize("n", range(12))
         def test_app(llm_eval, n):
-            body = {"model": "my-own", "messages": [{"role": "user", "content": f"Question {n}"}]}
+            words = os.environ.get("WORDS", "") + f"Question {n}"
+            body = {"model": "my-own", "messages": [{"role": "user", "content": words}]}
             llm_eval.run(httpx.post, os.environ["LLM_BASE"] + "/v1/chat/completions", json=body)
         """,
     )
@@ -305,12 +306,19 @@ def test_a_changed_price_is_no_regression(project, standin):
     for arguments in (("--llm-record=none",), ("--llm-record=all",)):
         run = project.run("-q", "--llm-baseline=base.json", "--llm-json=run.json", *arguments, env=env)
         assert run.returncode == 0, run.out
-        rows = {row["metric"]: row for row in run.record["comparison"]["metrics"]}
-        assert (rows["cost_usd"]["verdict"], rows["cost_usd"]["gate"]) == ("inconclusive", True)
-        run.match("*cost_usd: prices changed since the baseline (openai_compatible:my-own 1/1 → 4/1)*", "*not settled*")
-    strict = project.run("-q", "--llm-baseline=base.json", "--llm-inconclusive=fail", *arguments, env=env)
-    assert strict.returncode == 1
-    strict.match("FAILED llm-baseline::cost_usd - cost_usd is inconclusive*")
+        [row] = [row for row in run.record["comparison"]["metrics"] if row["metric"] == "cost_usd"]
+        assert (row["verdict"], row["gate"], row["cases"], row["delta"]) == ("no_regression", True, 12, 0)
+        run.match("*cost_usd: at the baseline's prices, which changed since (openai_compatible:my-own 1/1 → 4/1)*")
+    # What got dearer by itself is seen all the same.
+    longer = project.run(
+        "-q",
+        "--llm-baseline=base.json",
+        "--llm-record=all",
+        "--llm-cassette-dir=other",
+        env={**env, "WORDS": "so " * 20},
+    )
+    assert longer.returncode == 1
+    longer.match("FAILED llm-baseline::cost_usd - cost_usd regressed*")
 
     # an update of one case keeps no costs of the others, which had another price
     part = project.run("-q", "--llm-baseline=base.json", "--llm-update-baseline", "-k", "test_app and 11", env=env)

@@ -656,6 +656,79 @@ def test_only_prices_of_what_the_application_asked_count():
     assert "(p:m 1/1 → 2/2)" in row.reason
 
 
+def costing(price, *, tokens=100, cached=0, model="p:m", at=None, cost=None, n=12):
+    """A run of cases that make one call each, of so many tokens in and ten out, at a price of ``in/out``."""
+    fresh, out = map(float, price.split("/"))
+    provider, _, name = model.partition(":")
+    tests = []
+    for index in range(n):
+        used = tokens + index
+        paid = ((used - cached) * fresh + cached * fresh / 10 + 10 * out) / 1e6 if cost is None else cost
+        counted = {"input_tokens": used, "output_tokens": 10, "cache_read_tokens": cached or None}
+        call = Call(provider=provider, api="a", model=name, cost_usd=paid, **counted)
+        tests.append(trial(f"c{index}", {"cost_usd": paid, "pass": 1.0}, calls=[call]))
+    record = run(tests)
+    record.fingerprint.prices = {model: at or price}
+    return record
+
+
+COST_GATES = Policy(metrics={"cost_usd": MetricSettings(gate=True)})
+
+
+@pytest.mark.parametrize(
+    ("now", "verdict", "delta"),
+    [
+        (costing("2/4"), "no_regression", 0),
+        (costing("0.5/1"), "no_regression", 0),
+        (costing("1/2", at="2/4"), "no_regression", 0),  # replayed: recorded at that day's price
+        (costing("2/4", tokens=200), "regressed", 0.8),
+        (costing("0.1/0.2", tokens=200), "regressed", 0.8),  # cheaper a token, and more of them
+        (costing("2/4", tokens=50), "improved", -0.4),
+    ],
+)
+def test_costs_are_compared_at_the_baselines_prices(now, verdict, delta):
+    row = row_of(compare(stored(costing("1/2")), now, COST_GATES), "cost_usd")
+    assert (row.verdict, row.delta) == (verdict, pytest.approx(delta, abs=0.1))
+    assert row.reason.startswith("at the baseline's prices, which changed since (p:m 1/2 → ")
+    assert row.baseline == pytest.approx(125e-6, rel=0.1)
+
+
+@pytest.mark.parametrize("now", [costing("2/4", cached=50), costing("2/4", cost=1.0)])
+def test_a_cost_that_is_no_sum_of_tokens_cannot_be_told_at_other_prices(now):
+    row = row_of(compare(stored(costing("1/2")), now, COST_GATES), "cost_usd")
+    assert (row.verdict, row.gate) == ("inconclusive", True)
+    assert "the next baseline compares costs again" in row.reason
+    assert names(compare(stored(costing("1/2")), now, COST_GATES), Policy(inconclusive="fail")) == ["cost_usd"]
+
+
+def test_a_cost_that_a_test_works_out_itself_is_not_redone():
+    def build(price):
+        record = costing(price)
+        for test in record.tests:
+            own = measurement(
+                "own", test.measurements["cost_usd"].value, source="recorded", kind="cost", direction="lower"
+            )
+            test.measurements["own"] = own
+        return record
+
+    comparison = compare(stored(build("1/2")), build("2/4"), COST_GATES)
+    assert {row.metric: row.verdict for row in comparison.metrics if row.metric in ("cost_usd", "own")} == {
+        "cost_usd": "no_regression",
+        "own": "inconclusive",
+    }
+
+
+def test_fresh_trials_are_compared_at_the_baselines_prices_too():
+    def confirmed(tokens):
+        now, fresh = costing("2/4", tokens=200), costing("2/4", tokens=tokens)
+        now.tests += [test.model_copy(update={"rerun": True, "confirms": True}) for test in fresh.tests]
+        return row_of(compare(stored(costing("1/2")), now, COST_GATES), "cost_usd")
+
+    assert confirmed(200).confirmation.confirmed
+    row = confirmed(100)
+    assert (row.verdict, row.confirmation.confirmed, row.confirmation.delta) == ("inconclusive", False, 0)
+
+
 # What gates
 
 
