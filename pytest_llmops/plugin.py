@@ -110,11 +110,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Register what runs marked tests, where there are any; let ``-k`` select them by tag."""
     marked = [item for item in items if item.get_closest_marker(MARKER)]
     if marked:
-        _item_session(config)
+        _item_session(config).prepare(marked)
         from pytest_llmops.naming import tags_of
-        from pytest_llmops.pytest_recording import request_fixtures
 
-        request_fixtures(marked)
         for item in marked:
             item.extra_keyword_matches.update(tags_of(item))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +17,26 @@ _LONGEST = 255
 """Bytes of a file name, on every file system in use."""
 
 
-def request_fixtures(items: Iterable[pytest.Item]) -> None:
+def request_fixtures(items: Iterable[pytest.Item], wanting: Callable[[pytest.Item], bool]) -> None:
     """Have the fixtures set up first by which a project tells pytest-recording its places, for tests that see one.
 
     pytest-recording need not be installed any more: what is left in ``conftest.py`` says where its cassettes are.
+
+    Args:
+        items: the tests.
+        wanting: whether a test has use for another recorder's cassettes; else its fixtures stay as they are.
     """
     for item in items:
         if not isinstance(item, pytest.Function):
             continue
-        told = []
+        told = {}
         for name in _FIXTURES:
             definitions = item.session._fixturemanager.getfixturedefs(name, item)
             if definitions and definitions[-1].func.__module__.partition(".")[0] != "pytest_recording":
-                item._fixtureinfo.name2fixturedefs.setdefault(name, definitions)
-                told.append(name)
-        if told:  # all parameters of a test share the list
-            item.fixturenames[:] = told + [name for name in item.fixturenames if name not in told]
+                told[name] = definitions
+        if told and wanting(item):
+            item._fixtureinfo.name2fixturedefs.update(told)
+            item.fixturenames = [*told, *(name for name in item.fixturenames if name not in told)]
 
 
 def cassettes_of(item: pytest.Item) -> Source | None:

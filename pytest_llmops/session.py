@@ -115,6 +115,17 @@ class ItemSession:
         running = self._running.get(item.nodeid)
         return running.evaluation if running is not None else None
 
+    def prepare(self, items: list[pytest.Item]) -> None:
+        """Before the first of them is set up: tests without a cassette may have another recorder's."""
+        if self._configuration.record != "live":
+            pytest_recording.request_fixtures(items, lambda item: not self._cassette(item).exists())
+
+    def _cassette(self, item: pytest.Item) -> Path:
+        live = self._configuration.record == "live"
+        return naming.cassette_path(
+            item, naming.live_folder(self._config) if live else self._configuration.cassette_dir
+        )
+
     # -- one item ---------------------------------------------------------------------------------------------------
 
     @pytest.hookimpl(tryfirst=True)
@@ -133,10 +144,8 @@ class ItemSession:
     def _start(self, item: pytest.Item, spec: MarkerSpec) -> None:
         trial = naming.trial_of(item)
         configuration = self._configuration
-        live = configuration.record == "live"
-        path = naming.cassette_path(item, naming.live_folder(self._config) if live else configuration.cassette_dir)
         tape = Tape(
-            path,
+            self._cassette(item),
             configuration.record,
             self._options,
             test=naming.case_key(item),

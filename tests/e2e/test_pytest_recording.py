@@ -177,6 +177,26 @@ def files(project: Project) -> list[str]:
     )
 
 
+def test_its_fixtures_are_left_alone_where_there_is_a_cassette_of_ours(project: Project, standin: StandIn) -> None:
+    project.file("app.py", APP)
+    project.file("test_app.py", ASKS)
+    base = {"LLM_BASE": standin.url}
+    assert project.run("-q", env=base).returncode == 0
+    project.file(
+        "conftest.py",
+        """
+        import pytest
+
+        @pytest.fixture
+        def vcr_config(request):
+            raise RuntimeError("a fixture of other tests")
+        """,
+    )
+    for arguments in ([], ["--llm-record=live"]):
+        run = project.run("-q", *arguments, env=base)
+        assert run.returncode == 0, run.out
+
+
 def test_further_cassettes_that_the_marker_of_pytest_recording_names(project: Project, standin: StandIn) -> None:
     project.file("app.py", APP)
     project.file("conftest.py", PLACES["a folder for all"])
