@@ -69,6 +69,10 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_llmops import progress
 
         progress.configure(config)
+    if (file := getattr(config, "workerinput", {}).get("llmops_flying")) is not None:
+        from pytest_llmops import flying
+
+        flying.tell(config, file)
     part = WorkerOutput(config) if hasattr(config, "workerinput") else Controller(config, settings, _item_session)
     config.pluginmanager.register(part, "llmops-controller")
 

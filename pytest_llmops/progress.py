@@ -12,6 +12,7 @@ import pytest
 
 from pytest_llmops import carrying
 from pytest_llmops.cassettes.watcher import watch
+from pytest_llmops.flying import Counts
 from pytest_llmops.options import MARKER
 from pytest_llmops.reports import progress
 
@@ -43,12 +44,17 @@ class _Start:
             shown = Progress(config, os.dup(file.fileno()))
             watch(config, shown)
             config.pluginmanager.register(shown, "llmops-progress")
+            if getattr(config.option, "dist", "no") != "no":
+                shown.workers = Counts()
+                config.pluginmanager.register(shown.workers, "llmops-flying")
 
 
 class Progress:
     """The plugin; its thread writes, and is kept quiet while pytest does."""
 
     def __init__(self, config: pytest.Config, terminal: int) -> None:
+        self.workers: Counts | None = None
+        """Of xdist, whose calls are made elsewhere."""
         self._writer = config.get_terminal_writer()
         self._terminal = terminal
         self._standing = progress.Standing()
@@ -64,7 +70,7 @@ class Progress:
         """A live call of this process goes out."""
         if transfer.request.route is not None:
             with self._lock:
-                self._standing.flying = (self._standing.flying or 0) + 1
+                self._standing.flying += 1
         return 0.0
 
     def resumes(self, transfer: Transfer) -> None:
@@ -74,7 +80,7 @@ class Progress:
         """And is answered."""
         if transfer.request.route is not None:
             with self._lock:
-                self._standing.flying = max(0, (self._standing.flying or 0) - 1)
+                self._standing.flying = max(0, self._standing.flying - 1)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """How many evaluations there are."""
@@ -111,6 +117,8 @@ class Progress:
             self._thread.join()
             self._erase()
             os.close(self._terminal)
+            if self.workers is not None:
+                self.workers.close()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_logstart(self) -> Generator[None, Any, Any]:
@@ -144,6 +152,8 @@ class Progress:
 
     def _show(self) -> None:
         now = self._standing
+        if self.workers is not None:
+            now.flying = self.workers.total()
         if self._began is None or not (now.calls or now.flying):
             return
         now.seconds = time.monotonic() - self._began

@@ -14,13 +14,13 @@ class Standing:
     """Counts of a run under way.
 
     Args:
-        calls: live calls answered; `flying`: under way (None where other processes make them).
+        calls: live calls answered; `flying`: under way.
         tests: evaluations done of `total` (0 where that is not known).
         seconds: since the first evaluation began.
     """
 
     calls: int = 0
-    flying: int | None = None
+    flying: int = 0
     cost_usd: float = 0.0
     unpriced: int = 0
     tests: int = 0
