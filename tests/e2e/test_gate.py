@@ -152,6 +152,16 @@ def test_a_regression_is_a_failure_of_the_run(suite, standin):
     stored.match("*REGRESSED*", "llmops: wrote base.json, 13 cases.")
 
 
+def test_the_gate_needs_no_terminal(suite, standin):
+    env = speaking_to(standin, PROMPT="Be thorough, please, and damn it, ")
+    args = ("-p", "no:terminal", BASELINE, "--llm-json=run.json")
+    same = suite.run(*args, "--llm-record=none", env=speaking_to(standin))
+    assert (same.returncode, same.out) == (0, "")
+    worse = suite.run(*args, "--llm-record=live", env=env)
+    assert (worse.returncode, worse.out) == (1, "")
+    assert "regressed" in {row["verdict"] for row in worse.record["comparison"]["metrics"]}
+
+
 def test_gate_settings_by_flag_and_marker(suite, standin):
     env = speaking_to(standin, PROMPT="Be thorough, please, and damn it, ")
     suite.file("test_it.py", TEST.replace("trials=2", 'trials=2, gate=["pass"]'))
