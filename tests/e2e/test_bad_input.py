@@ -62,6 +62,14 @@ def suite(project):
     return project
 
 
+def test_json_of_a_text_that_is_none(suite):
+    path = suite.path / "base.json"
+    path.write_text(path.read_text(encoding="utf-8").replace("[c1]", r"[\ud800]"), encoding="utf-8")
+    command = suite.command("compare", "base.json", "run.json", "--json")
+    assert command.returncode == 1, command.out
+    assert json.loads(command.out)["missing_cases"] == ["test_app.py::test_answers[?]"]
+
+
 @pytest.mark.parametrize("name", DAMAGES)
 def test_a_baseline_that_cannot_be_used(suite, name):
     damage, said = DAMAGES[name]
