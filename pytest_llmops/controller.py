@@ -176,13 +176,13 @@ class Controller:
 
     def _tell_safety(self, run: RunRecord, settings: Configuration) -> None:
         from pytest_llmops import safety
+        from pytest_llmops.gating import look
         from pytest_llmops.reports import safety as report
 
         run.safety = safety.summarize(run.tests, settings.project.safety)
         if run.safety is None:
             return
-        writer = self._config.get_terminal_writer()
-        for line in report.render(run.safety, width=writer.fullwidth, color=writer.hasmarkup):
+        for line in report.render(run.safety, **look(self._config)):
             self._say(line)
         for nodeid, message in report.failures(run):
             self._fail(nodeid, message, ("llm-safety", None, nodeid))
@@ -203,7 +203,7 @@ class Controller:
             from pytest_llmops.rerunning import tell_shared
 
             tell_shared(settings.json, settings.apart_from, self._config.rootpath)
-        if written and self._config.option.verbose >= 0:
+        if written and self._config.getoption("verbose", 0) >= 0:
             self._say(f"llmops: wrote {', '.join(written)}")
 
     def _also_failed(self, run: RunRecord, policy: Policy) -> list[str]:

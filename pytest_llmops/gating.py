@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import pytest
 
@@ -21,6 +21,21 @@ if TYPE_CHECKING:
     from pytest_llmops.rerunning import Rerun
 
 Say = Callable[..., None]
+
+
+class Look(TypedDict):
+    """How wide a terminal is, and whether in colour."""
+
+    width: int
+    color: bool
+
+
+def look(config: pytest.Config) -> Look:
+    """The session's terminal; under ``-p no:terminal`` there is none, and nobody reads what is made for it."""
+    if not config.pluginmanager.has_plugin("terminalreporter"):
+        return {"width": 80, "color": False}
+    writer = config.get_terminal_writer()
+    return {"width": writer.fullwidth, "color": writer.hasmarkup}
 
 
 class Gate:
@@ -92,8 +107,7 @@ class Gate:
         if self.stored is not None:
             comparison = run.comparison = self._comparison(self.stored, run, policy)
             comparison.baseline, comparison.stored_in = self._name, settings.stored_in
-            writer = self._config.get_terminal_writer()
-            for line in terminal.render(comparison, run, width=writer.fullwidth, color=writer.hasmarkup, policy=policy):
+            for line in terminal.render(comparison, run, policy=policy, **look(self._config)):
                 self._say(line)
             if not settings.update_baseline:
                 self._fail_gate(comparison, policy)

@@ -159,10 +159,17 @@ class Progress:
         now.seconds = time.monotonic() - self._began
         if now.seconds < PATIENCE_S:
             return
-        said = progress.line(now, self._writer.fullwidth - self._writer.width_of_current_line - ROOM)
+        said = progress.line(now, self._width() - self._writer.width_of_current_line - ROOM)
         if said:  # saved cursor, dim text, the rest of the line cleared, cursor back
             self._write(f"\x1b7  \x1b[2m{said}\x1b[0m\x1b[K\x1b8")
             self._dirty = True
+
+    def _width(self) -> int:
+        """The terminal's own width: while a test runs, pytest asks the file that captures its output, in vain."""
+        try:
+            return os.get_terminal_size(self._terminal).columns or self._writer.fullwidth
+        except OSError:
+            return self._writer.fullwidth
 
     def _erase(self) -> None:
         if self._dirty:

@@ -406,13 +406,14 @@ class RunRecord(Record):
     ab: list[ArmsComparison] = Field(default_factory=list)
 
 
-def to_json(record: Record, *, exclude_defaults: bool = False) -> str:
+def to_json(record: Record, *, exclude_defaults: bool = False, indent: int | None = None) -> str:
     """A record as JSON; what JSON cannot hold (a lone surrogate, an object of the user's) is replaced."""
     try:
-        return record.model_dump_json(by_alias=True, exclude_defaults=exclude_defaults)
+        return record.model_dump_json(by_alias=True, exclude_defaults=exclude_defaults, indent=indent)
     except PydanticSerializationError:
         plain = _plain(record.model_dump(by_alias=True, exclude_defaults=exclude_defaults))
-        return json.dumps(plain, ensure_ascii=False, separators=(",", ":"))
+        separators = (",", ":") if indent is None else None
+        return json.dumps(plain, ensure_ascii=False, separators=separators, indent=indent)
 
 
 def _plain(value: Any) -> Any:

@@ -55,6 +55,7 @@ def add_to(commands: Any) -> None:
 
 def _compare(arguments: argparse.Namespace) -> int:
     from pytest_llmops import baseline, compare, safety
+    from pytest_llmops.records import to_json
     from pytest_llmops.reports import safety as safety_report
     from pytest_llmops.reports import terminal
 
@@ -67,7 +68,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     policy = gate_policy(alpha=arguments.alpha, inconclusive=arguments.inconclusive)
     comparison = _compared(arguments.baseline, stored, run, policy, arguments.accept)
     if arguments.json:
-        say(comparison.model_dump_json(indent=2))
+        say(to_json(comparison, indent=2))
     else:
         how: dict[str, Any] = {"width": width(), "color": sys.stdout.isatty()}
         lines = terminal.render(comparison, run, policy=policy, **how)
@@ -155,6 +156,12 @@ def _update(arguments: argparse.Namespace) -> int:
 
     run = baseline.load_run(arguments.record)
     _refuse_stopped(arguments.record, run, "stored")
+    if arguments.prune and run.shard is not None and run.shard[1] > 1:
+        part, parts = run.shard
+        raise BaselineError(
+            f"{arguments.record}: this is part {part} of {parts} of a run (--llm-shard), and --prune would drop the "
+            "cases of the others. Put them together first: pytest-llmops merge"
+        )
     old = baseline.load(arguments.output) if arguments.output.exists() else None
     updated = baseline.update(old, run, settings=project().metrics)
     stored = baseline.answers.update(_answers(arguments.output), run)

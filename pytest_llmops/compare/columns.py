@@ -216,6 +216,15 @@ def by_group(values: Floats, groups: Indexes) -> Floats:
     return sums
 
 
+def units_without(cases: Mask, kept: Mask, groups: Indexes | None) -> int:
+    """How many cases (groups, where there are any) of `cases` are in none of `kept`."""
+    import numpy as np
+
+    if groups is None:
+        return int((cases & ~kept).sum())
+    return int(np.setdiff1d(groups[cases], groups[kept]).size)
+
+
 def differences(now: Floats, before: Floats) -> Floats:
     """Changes of paired means, with what is only floating-point noise made 0."""
     import numpy as np

@@ -81,7 +81,7 @@ def _again(pairs: Sequence[Pair], pairing: Pairing) -> list[Pair]:
 
 def _confirmation(retest: MetricComparison, trials: float, *, of_baseline: bool) -> Confirmation | None:
     numbers = (retest.current, retest.delta, retest.ci_low, retest.ci_high, retest.p)
-    if retest.verdict == "too_few_cases" or None in numbers:
+    if retest.verdict in ("too_few_cases", "not_comparable") or None in numbers:
         return None
     return Confirmation.model_validate(
         {

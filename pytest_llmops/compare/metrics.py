@@ -40,6 +40,8 @@ class Tested:
         drops: paired differences of units, signed so that lower is worse.
         trials: of each case now, on average; `baseline_trials` in the baseline.
         within: variance between trials of one case: baseline, now; None where there is one trial.
+        crossed: cases that came to 0 or left it for the worse, which no ratio can tell; `crossed_units` are units that
+            the comparison lacks for it.
         result: None where deterministic or with fewer than two units.
     """
 
@@ -58,6 +60,8 @@ class Tested:
     within: tuple[float | None, float | None]
     skipped: int
     left_out: int
+    crossed: int
+    crossed_units: int
     exact: bool
     result: stats.PairedT | None = None
 
@@ -109,6 +113,8 @@ def measure(name: str, definition: MetricDefinition, policy: Policy, sheet: Shee
     gates = bool((before.given & gating).any())
     wanted = before.given & gating if gates else before.given
     both = wanted & (before.counts > 0) & (now.counts > 0)
+    above, below = (before, now) if rule.higher_is_better else (now, before)
+    crossed = wanted & now.given & (above.counts > 0) & (below.counts == 0)
     case_before, case_now = before.means[both], now.means[both]
     unit_before, unit_now = case_before, case_now
     if sheet.groups is not None:
@@ -132,6 +138,8 @@ def measure(name: str, definition: MetricDefinition, policy: Policy, sheet: Shee
         within=(before.variance_within(both), now.variance_within(both)),
         skipped=before.skipped(wanted) + now.skipped(wanted),
         left_out=int(before.given.sum() - wanted.sum()),
+        crossed=int(crossed.sum()),
+        crossed_units=columns.units_without(crossed, both, sheet.groups),
         exact=bool(both.any()) and bool(sheet.exact[both].all()),
     )
     tested.result = _result(tested)
@@ -153,6 +161,8 @@ def _result(tested: Tested) -> stats.PairedT | None:
 def verdict_of(tested: Tested, policy: Policy, p_worse: float | None, p_better: float | None) -> VerdictWord:
     """One of the six words, from p-values that are already adjusted where the metric gates."""
     rule, result = tested.rule, tested.result
+    if rule.gate and _lost_to_zero(tested, policy):
+        return "not_comparable"
     if tested.exact:
         delta = tested.natural(float(tested.drops.mean()))
         if delta < -rule.tolerance - ROUNDING:
@@ -166,6 +176,13 @@ def verdict_of(tested: Tested, policy: Policy, p_worse: float | None, p_better: 
     if p_better <= policy.alpha and delta >= rule.tolerance - ROUNDING:
         return "improved"
     return "no_regression" if tested.natural(result.low) > -rule.margin else "inconclusive"
+
+
+def _lost_to_zero(tested: Tested, policy: Policy) -> bool:
+    """Whether what became 0, or was it, for the worse leaves too little to compare: never a silent pass."""
+    if not tested.crossed or tested.exact:
+        return False
+    return not tested.cases or tested.units < policy.min_cases <= tested.units + tested.crossed_units
 
 
 def judge(tested: Sequence[Tested], policy: Policy) -> list[MetricComparison]:
@@ -232,6 +249,10 @@ def _remarks(tested: Tested) -> list[str]:
         found.append(f"{tested.left_out} case{plural} whose test does not gate it left out")
     if tested.skipped:
         found.append(f"{tested.skipped} value{'s' * (tested.skipped != 1)} ≤ 0 left out")
+    if tested.crossed:
+        was, now = ("above 0", "at 0") if tested.rule.higher_is_better else ("at 0", "above 0")
+        cases = f"{tested.crossed} case{'s' * (tested.crossed != 1)}"
+        found.append(f'{cases} {was} before and {now} now, which no ratio tells: kind = "score" compares differences')
     if tested.definition.kind == "cost" and tested.result and tested.drops.any():
         import numpy as np
 

@@ -167,7 +167,7 @@ def _remarks(row: MetricComparison, run: RunRecord, width: int) -> list[str]:
     said = [part for part in (row.reason, row.advice) if part]
     lines = text.indented(f"{text.clean(row.metric)}: {text.clean('; '.join(said))}", width) if said else []
     if row.gate and row.verdict == "regressed" and not row.accepted:
-        lines.append(f"  {text.clean(row.metric)} changed for the worse most in:")
+        lines += text.indented(f"{text.clean(row.metric)} changed for the worse most in:", width)
         for one in row.worst_cases[:WORST]:
             values = _before_now(one.baseline, one.current, kind, row.unit)
             name = text.shorten(text.clean(one.case), width - 6 - text.display_width(values))

@@ -255,6 +255,12 @@ def test_the_page_opens_at_its_verdict_and_keys_move_the_list_alone(report, read
     }"""
     assert page.locator("#list [aria-current=true] .name").text_content() == "test_it[c9]"  # not drawn: off screen
     assert page.evaluate(inside)
+    page.locator("#list .name", has_text="[c7]").click()
+    reason = page.locator("#detail .scores .reason").first.bounding_box()  # scores' reasons can be read, too
+    assert reason["x"] + reason["width"] <= width
+    assert reason["width"] >= 160
+    page.evaluate("scrollTo(0, 0)")
+    page.locator("#list .name", has_text="[c9]").click()
     for _ in range(11):
         page.keyboard.press("k")
     assert page.locator("#list").evaluate("list => list.scrollTop") <= 4

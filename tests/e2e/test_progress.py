@@ -14,6 +14,7 @@ from tests.conftest import REPOSITORY
 from tests.e2e.user import speaking_to, write_app
 
 pty = pytest.importorskip("pty", reason="there are no pseudo-terminals here")
+termios = pytest.importorskip("termios")
 
 TEST = """
     import pytest
@@ -30,17 +31,20 @@ TEST = """
 """
 
 
+ESCAPE = re.compile(r"\x1b(?:\[\d*[mK]|[78])")
 SHOWN = re.compile(r"\x1b7  \x1b\[2m\d calls?[^\x1b]*\x1b\[0m\x1b\[K\x1b8")
 
 
-def at_a_terminal(project, *arguments, env):
-    """What pytest writes to a terminal of 80 columns."""
+def at_a_terminal(project, *arguments, env, columns=80):
+    """What pytest writes to a terminal."""
     ours, theirs = pty.openpty()
-    clean = {name: value for name, value in os.environ.items() if name != "CI" and not name.startswith("PYTEST_")}
+    termios.tcsetwinsize(theirs, (30, columns))
+    foreign = re.compile("CI$|COLUMNS$|PYTEST_")
+    clean = {name: value for name, value in os.environ.items() if not foreign.match(name)}
     process = subprocess.Popen(
         [sys.executable, "-m", "pytest", "-o", "asyncio_default_fixture_loop_scope=function", *arguments],
         cwd=project.path,
-        env={**clean, "PYTHONPATH": str(REPOSITORY), "TERM": "xterm", "COLUMNS": "80", **env},
+        env={**clean, "PYTHONPATH": str(REPOSITORY), "TERM": "xterm", **env},
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
@@ -96,11 +100,14 @@ def suite(project, standin):
 def test_a_long_run_tells_where_it_is_and_leaves_no_trace(suite, standin, options):
     if "--llm-concurrency=2" in options:
         standin.latency_s *= 2  # two at a time: as long a run as the others
-    status, written = at_a_terminal(
-        suite, "--llm-record=live", "-p", "no:cacheprovider", *options, env=speaking_to(standin)
-    )
+    columns = 50 if "-v" in options else 80
+    arguments = ("--llm-record=live", "-p", "no:cacheprovider", *options)
+    status, written = at_a_terminal(suite, *arguments, env=speaking_to(standin), columns=columns)
     assert status == 0, written
     assert SHOWN.search(written), written
+    if "-v" in options:  # a line that wraps cannot be taken back
+        name = len("test_it.py::test_it[0] ")
+        assert all(name + len(ESCAPE.sub("", shown)) <= columns for shown in SHOWN.findall(written)), written
     if not options:
         assert re.search(r"2 calls \+ 1  \$0\.\d+  ~\d+ s left", written), written
     if "-n2" in options:

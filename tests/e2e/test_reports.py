@@ -189,6 +189,16 @@ def test_a_baseline_is_pruned_only_on_request(suite, standin):
     assert "test_it[c3]" in suite.read("base.json")
 
 
+def test_a_shard_prunes_nothing(suite, standin):
+    before = suite.read("base.json")
+    suite.run("--llm-record=none", "--llm-json=1.json", "-k=c1", "--llm-shard=1/2", env=speaking_to(standin))
+    refused = suite.command("baseline", "update", "1.json", "-o", "base.json", "--prune")
+    assert refused.returncode == 2
+    refused.match("pytest-llmops: 1.json: this is part 1 of 2 of a run*pytest-llmops merge")
+    assert suite.read("base.json") == before
+    assert suite.command("baseline", "update", "1.json", "-o", "base.json").returncode == 0
+
+
 FLAKY = """
     import pytest
 

@@ -193,6 +193,38 @@ def test_values_of_zero_are_left_out_of_ratios_and_counted():
     assert (row.cases, row.skipped, row.verdict) == (18, 2, "no_regression")
 
 
+CITATIONS = {"citations": MetricSettings(kind="count", direction="higher", gate=True)}
+LEAKS = {"leaks": MetricSettings(kind="count", direction="lower", gate=True)}
+
+
+@pytest.mark.parametrize(
+    ("settings", "before", "now", "verdict", "said"),
+    [
+        (CITATIONS, [3.0] * 20, [0.0] * 20, "not_comparable", "20 cases above 0 before and at 0 now"),
+        (CITATIONS, [3.0] * 20, [0.0] * 15 + [3.0] * 5, "not_comparable", "15 cases above 0 before and at 0 now"),
+        (CITATIONS, [3.0] * 20, [0.0] * 5 + [3.0] * 15, "no_regression", "5 cases above 0 before and at 0 now"),
+        (CITATIONS, [3.0] * 20, [0.0, 3.0] + [4.0] * 18, "improved", "1 case above 0 before and at 0 now"),
+        (CITATIONS, [0.0] * 20, [3.0] * 20, "too_few_cases", None),
+        (CITATIONS, [0.0] * 20, [0.0] * 20, "too_few_cases", None),
+        (LEAKS, [0.0] * 20, [1.0] * 20, "not_comparable", "20 cases at 0 before and above 0 now"),
+        (LEAKS, [1.0] * 20, [0.0] * 20, "too_few_cases", None),
+    ],
+)
+def test_what_comes_to_0_or_leaves_it_for_the_worse_is_told_and_never_a_silent_pass(
+    settings, before, now, verdict, said
+):
+    name = next(iter(settings))
+    policy = Policy(metrics=settings)
+    old, new = ({name: [measurement(name, value, source="recorded") for value in side]} for side in (before, now))
+    old, new = (run([trial(f"c{n}", {name: one}) for n, one in enumerate(side[name])]) for side in (old, new))
+    before = baseline.update(None, old, settings=settings)
+    comparison = compare(before, new, policy)
+    row = comparison.metrics[0]
+    assert row.verdict == verdict
+    assert bool(list(failures(comparison, policy))) == (verdict == "not_comparable")
+    assert (said in row.reason) if said else "which no ratio tells" not in (row.reason or "")
+
+
 def test_latency_is_worse_only_beyond_its_margin():
     draw = random.Random(7)
     before = [draw.lognormvariate(7, 0.3) for _ in range(50)]

@@ -186,6 +186,8 @@ def test_no_line_is_wider_than_the_terminal(width):
     long = "a criterion whose whole text serves as its name: the answer must be polite, short and right"
     for test in (*before.tests, *now.tests):
         test.measurements[long] = measurement(long, 0.5)
+        wide = "准确率指标很长的名字" * 4
+        test.measurements[wide] = measurement(wide, 0.5 if test in now.tests else 0.9)
         test.measurements["cost_usd"] = measurement("cost_usd", 1.234e-5 * (1 + len(test.case) / 100 + test.trial))
     now.tests[0].error = "错误：回答必须有礼貌而且正确" * 20
     for line in shown(before, now, width=width, path="x" * 100).splitlines():
@@ -205,6 +207,9 @@ def test_what_models_write_cannot_steer_the_terminal():
     now = run_of({"pass": [0.0]}, replayed=True, error="\x1b[2J\x07 evil\rline \u202e reversed")
     assert "evil" in shown(before, now)
     assert not [c for c in shown(before, now) if c != "\n" and not c.isprintable()]
+    spelt = "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645 👩\u200d👧"
+    now = run_of({"pass": [0.0]}, replayed=True, error=spelt)
+    assert spelt in shown(before, now), "joiners are part of the spelling"
 
 
 def test_accepted_changes_are_shown_and_pass():
@@ -285,4 +290,5 @@ def test_amounts_in_other_units():
 def test_names_are_cut_in_the_middle():
     assert text.shorten("test_answers[case-17]", 12) == "test_a…e-17]"
     assert text.display_width(text.shorten("测试用例名称很长很长很长", 11)) <= 11
+    assert text.display_width("❤\ufe0f \u0645\u06cc\u200c\u062e") == 5, "joiners and variation selectors have no width"
     assert text.shorten("short", 10) == "short"
