@@ -179,6 +179,16 @@ def test_a_run_that_is_passed_over_for_want_of_an_artifact(tmp_path, hub) -> Non
     assert "cannot be compared with" in chosen(tmp_path, hub, "pull_request").notes[0]
 
 
+@pytest.mark.parametrize(("status", "said"), [(410, "Artifact has expired"), (404, "Not Found")])
+def test_an_artifact_that_went_since_it_was_listed_is_passed_over(tmp_path, hub, status: int, said: str) -> None:
+    for number in (5, 6):
+        hub.run(number, event="push", branch="main", sha=str(number) * 40)
+        hub.artifact(number, "llm-report", {"run.json": to_json(run_of(record("c0")))})
+    hub.refuse("GET", rf"/actions/artifacts/{hub.artifacts[6][0]['id']}/zip", status, said)
+    found = chosen(tmp_path, hub, "pull_request")
+    assert (found.sha, found.problem) == ("5" * 40, None)
+
+
 def test_a_broken_artifact_is_no_error_of_every_later_run(tmp_path, hub) -> None:
     hub.run(5, event="push", branch="main", sha="5" * 40)
     hub.raw_artifact(5, "llm-report", b"no zip at all")
