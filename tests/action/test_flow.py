@@ -90,6 +90,7 @@ def test_a_wrong_input_is_named_before_anything_runs(shop: Shop) -> None:
     assert error.message == "input mode: 'relpay' is not one of: auto, replay, live. Did you mean 'replay'?"
     ran = [step.name for step in job.steps if step.outcome == "success"]
     assert ran == ["Install pytest-llmops"]
+    assert job.outputs["conclusion"] == "error"
     assert not shop.provider.requests
 
 
@@ -232,7 +233,7 @@ def test_advice_names_the_projects_own_files(shop: Shop, main: Shop) -> None:
     stores = "pytest --llm-baseline='evals/base line.json' --llm-update-baseline"
     assert [one.message for one in job.annotations() if "Meant?" in one.message]
     for said in (job.step("Test").log, *(one.message for one in job.annotations())):
-        assert all(line.endswith(stores.replace("'", "")) for line in said.splitlines() if "Meant?" in line)
+        assert all(line.endswith(stores) for line in said.splitlines() if "Meant?" in line)
     body = shop.hub.comments[7][0]["body"]
     assert "Accept it in <code>llm-accept.toml</code>" in body
     assert f"<code>{stores}</code>" in body
