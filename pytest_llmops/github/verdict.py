@@ -75,7 +75,8 @@ def conclude(
     needs = () if can_record or run is None else _needs_recording(failing, missed, junit, command)
     cases = [case for case, _ in failing]
     if needs and not (other_failing or gate or junit.others):
-        why = f"{len(missed)} case{'s' * (len(missed) != 1)} need recording by a maintainer"
+        why = "1 case needs" if len(missed) == 1 else f"{len(missed)} cases need"
+        why += " recording by a maintainer"
         return _counted(Verdict("needs-recording", False, why, needs_recording=needs), run, cases)
     before = pull_request.failed_before(stored, run) if stored is not None and run is not None else ()
     known = {case for case, _ in other_failing} & set(before)
