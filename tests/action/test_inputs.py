@@ -9,7 +9,7 @@ import yaml
 
 from pytest_llmops import baseline
 from pytest_llmops.errors import GitHubError, SettingsError
-from pytest_llmops.github import baselines, context, inputs, recordings, rest
+from pytest_llmops.github import baselines, context, inputs, recordings, rest, steps
 from pytest_llmops.records import to_json
 from pytest_llmops.settings import ProjectSettings
 from tests.action.hub import OWN
@@ -75,6 +75,7 @@ def test_mistakes(name: str, value: str, said: str) -> None:
 def test_outside_of_a_runner() -> None:
     with pytest.raises(SettingsError, match="GITHUB_REPOSITORY is not set: this command is for the steps"):
         context.read({})
+    assert steps.run("restore", {}) == 1
 
 
 PACKS = {
