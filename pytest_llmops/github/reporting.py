@@ -174,7 +174,7 @@ def _notes(found: Verdict, state: State, here: Context, junit: testing.JUnit) ->
     if found.needs_recording and not here.foreign:
         notes.append(OTHER_KEY)
     if found.conclusion == "error":
-        notes.append(f"{found.why[:1].upper()}{found.why[1:]}. The job's log says more.")
+        notes.append(f"{found.why[:1].upper()}{found.why[1:].rstrip('.')}. The job's log says more.")
     if junit.others:
         some = ", ".join(junit.others[:5]) + (f" and {len(junit.others) - 5} more" if len(junit.others) > 5 else "")
         notes.append(f"Other tests failed: {some}.")
