@@ -140,6 +140,8 @@ class Gate:
             found = again(rerunning.suspects(self._config, self._settings, run, found))
         if self._settings.confirm:
             found = again(rerunning.confirmation(self._config, self._settings, run, compare.unconfirmed(found, policy)))
+        if self._settings.confirm and self._settings.reviewed:  # pytest's own verdict on a test is not taken back
+            found = again(rerunning.failed(self._config, self._settings, run, found.suspect_cases))
         found.notes += notes
         return found
 

@@ -147,6 +147,38 @@ def confirmation(config: pytest.Config, settings: Configuration, run: RunRecord,
     return found
 
 
+def failed(config: pytest.Config, settings: Configuration, run: RunRecord, suspects: Collection[str]) -> Rerun:
+    """Run live cases that failed once more, with as many trials as they had, where nothing else ran them again.
+
+    For who asks whether a failure lasts (the action, on a schedule); pytest itself has failed by then. Trials that
+    broke down are not chance's doing, and are left alone.
+    """
+    from pytest_llmops.compare import failing_cases
+
+    settled = {test.case for test in run.tests if test.rerun} | {*suspects}
+    live = {test.case for test in run.tests if test.cassette.live} - settled
+    had = {
+        case: len(trials)
+        for case, trials in failing_cases(run.tests).items()
+        if case in live and all(trial.outcome in ("passed", "failed") for trial in trials)
+    }
+    budget = _left(settings, run)
+    # More of them than that are no chance either.
+    if settings.record == "none" or not 0 < len(had) <= MOST_SUSPECTS or (budget is not None and budget <= 0):
+        return Rerun()
+    _announce(config, f"llmops: running {len(had)} failed case{'s' * (len(had) != 1)} once more")
+    took = sum(test.duration_s for test in run.tests if test.case in had)
+    orders = {"record": "live", "budget": budget, "trials": max(MOST_TRIALS, *had.values())}
+    ids = [nodeid for case, trials in had.items() for nodeid in _trial_ids(config, case, range(trials))]
+    try:
+        tests = _in_child(config, ids, orders, timeout=600 + 10 * took, workers=_workers(config))
+    except _ChildFailed as error:
+        return Rerun(notes=[f"what failed could not be run once more: {error}"])
+    for test in tests:
+        test.rerun = True
+    return Rerun([test for test in tests if test.case in had])
+
+
 def _gates(test: TestRecord, metric: str) -> bool:
     """Whether a test can have a part in a gated metric's change."""
     if metric not in test.measurements or test.gate is False:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,13 +41,13 @@ def load(path: Path) -> Baseline:
     Raises:
         BaselineError: it is missing, damaged, or not a baseline of this schema; the message names the way out.
     """
-    make = f"pytest --llm-baseline={path} --llm-update-baseline"
+    make = f"pytest --llm-baseline={shlex.quote(str(path))} --llm-update-baseline"
     mend = f"Restore it from git, or delete it and make it anew: {make}"
     document = _document(path, "baseline", f"Make one: {make}", mend)
     if "tests" in document and "cases" not in document:
         raise BaselineError(
             f"{path}: this is a run record, not a baseline. Make one of it: "
-            f"pytest-llmops baseline update {path} -o BASELINE"
+            f"pytest-llmops baseline update {shlex.quote(str(path))} -o BASELINE"
         )
     _check_schema(document, path, "baseline", SCHEMA_VERSION)
     try:

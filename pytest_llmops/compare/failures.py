@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 
 from pytest_llmops.compare import prompts
@@ -116,7 +117,7 @@ def _numbers(row: MetricComparison) -> str:
 
 
 def _way_out(comparison: Comparison, *, case: bool) -> str:
-    baseline = comparison.stored_in or comparison.baseline or "FILE"
+    baseline = shlex.quote(comparison.stored_in or comparison.baseline or "FILE")
     what = "case" if case else "metric"
     return (
         f"Meant? Accept the {what} in llm-accept.toml, or store this run: "

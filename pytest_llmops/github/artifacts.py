@@ -8,6 +8,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
+from pytest_llmops.errors import GitHubError
 from pytest_llmops.github import rest
 from pytest_llmops.github.context import Context
 
@@ -16,6 +17,8 @@ RUNS_LOOKED_AT = 30
 """A run without the artifact is passed over; further back than this its artifacts have long expired."""
 RUNS_LISTED = 1000
 """Among which our own are looked for: a fork's branch may have our branch's name, and any number of runs."""
+GONE = (404, 410)
+"""What GitHub, or the host that keeps the file, answers for an artifact that was listed and is no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,12 @@ def read(
     if not found:
         return None
     newest = max(found, key=lambda entry: int(entry["id"]))  # of several attempts the last one's
-    return members(client, context, int(newest["id"]), *names, limit=limit)
+    try:
+        return members(client, context, int(newest["id"]), *names, limit=limit)
+    except GitHubError as error:
+        if error.status not in GONE:
+            raise
+        return None  # it expired, or was deleted, since; the list itself could be read
 
 
 def members(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -73,7 +74,7 @@ def choose(
         if not committed.is_file() and not inputs.update_baseline:
             raise SettingsError(
                 f"input baseline-path: there is no baseline at {inputs.baseline_path}. Make one and commit it: "
-                f"pytest --llm-baseline={inputs.baseline_path} --llm-update-baseline --llm-trials=5"
+                f"pytest --llm-baseline={shlex.quote(inputs.baseline_path)} --llm-update-baseline --llm-trials=5"
             )
         return Chosen(committed)
     if inputs.baseline == "auto" and context.event == "schedule":  # only a fixed anchor shows a slow drift

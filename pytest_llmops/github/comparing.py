@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -30,7 +31,8 @@ def compare_with(run: RunRecord, state: State) -> list[Failure]:
     stored = baseline.load(file)
     run.taken_out = compare.taken_out(stored, run, state.root / (run.environment.rootdir or "."))
     run.comparison = compare.compare(stored, run, policy, accept=accepted)
-    run.comparison.baseline, run.comparison.stored_in = str(file), state.stored_in
+    # As pytest names it: seen from the working directory, where people run what advice says.
+    run.comparison.baseline, run.comparison.stored_in = os.path.relpath(file, state.root), state.stored_in
     return compare.failures(run.comparison, policy)
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import os
 import re
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import github_action_utils as runner
@@ -92,6 +93,7 @@ def _concluded(
         can_record=state.can_record,
         command=Command(number, inside, pull_request.root(inside, run)),
         updates=state.inputs.update_baseline,
+        confirms=here.event == "schedule",
     )
     if state.problem is None:
         return found
@@ -165,6 +167,7 @@ def _view(
         cost_now=now,
         storing=Command(directory=directory(state, here)).storing(state.inputs.baseline_path),
         updated=state.inputs.update_baseline,
+        refuted=found.refuted,
         fail_on_inconclusive=any(row.metric in junit.gate and row.verdict == "inconclusive" for row in rows),
     )
 
@@ -173,12 +176,17 @@ def _notes(found: Verdict, state: State, here: Context, junit: testing.JUnit) ->
     notes = list(state.notes)
     if found.needs_recording and not here.foreign:
         notes.append(OTHER_KEY)
+    if found.refuted:
+        notes.append(f"Failed at first, and not when run once more: {_some(found.refuted)}.")
     if found.conclusion == "error":
-        notes.append(f"{found.why[:1].upper()}{found.why[1:]}. The job's log says more.")
+        notes.append(f"{found.why[:1].upper()}{found.why[1:].rstrip('.')}. The job's log says more.")
     if junit.others:
-        some = ", ".join(junit.others[:5]) + (f" and {len(junit.others) - 5} more" if len(junit.others) > 5 else "")
-        notes.append(f"Other tests failed: {some}.")
+        notes.append(f"Other tests failed: {_some(junit.others)}.")
     return notes
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def title(given: Inputs) -> str:

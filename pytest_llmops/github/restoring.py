@@ -236,8 +236,9 @@ def of_pull_request(client: rest.Client, context: Context, name: str) -> bytes:
         )
     found = of_runs(client, context, name, _Merged(pull.number, pull.head_ref, None), artifacts.RUNS_LOOKED_AT)
     if found is None:
+        which = f" of {context.workflow}" if context.workflow else ""
         raise GitHubError(
-            f"no run of {context.workflow} for #{pull.number} has recordings ({name}): nothing new was recorded, or "
+            f"no run{which} for #{pull.number} has recordings ({name}): nothing new was recorded, or "
             "they expired (input retention-days)"
         )
     return found

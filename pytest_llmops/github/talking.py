@@ -53,7 +53,12 @@ def put_comment(
         if known.get("body") == body:
             return str(known["html_url"])
         path = f"/repos/{context.repository}/issues/comments/{known['id']}"
-        return str(client.send("PATCH", path, {"body": body}, needs=COMMENTING)["html_url"])
+        try:
+            return str(client.send("PATCH", path, {"body": body}, needs=COMMENTING)["html_url"])
+        except GitHubError as error:
+            if error.status not in (404, 410):
+                raise
+        # Somebody deleted it since it was listed: as if it had not been there.
     if not create:
         return None
     path = f"/repos/{context.repository}/issues/{number}/comments"

@@ -78,7 +78,9 @@ def arguments(
     if isinstance(inputs.shard, tuple):
         ours.append(f"--llm-shard={inputs.shard[0]}/{inputs.shard[1]}")
     files = [f"--llm-json={report / 'run.json'}", f"--llm-html={report / 'report.html'}"]
-    return [*inputs.paths, *ours, *inputs.pytest_args, *files, f"--junitxml={report / 'junit.xml'}"]
+    # A prefix would hide whose test a JUnit case is: the evaluations' and the gate's would be taken for other tests.
+    junit = [f"--junitxml={report / 'junit.xml'}", "--junit-prefix="]
+    return [*inputs.paths, *ours, *inputs.pytest_args, *files, *junit]
 
 
 def run(args: list[str], root: Path, stored_in: str | None) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from pytest_llmops.baseline import Baseline
 from pytest_llmops.baseline.stored import trials_by_case
-from pytest_llmops.compare import Policy, failing_cases, failures
+from pytest_llmops.compare import Policy, case_fails, failing_cases, failures
 from pytest_llmops.compare.cases import is_miss
 from pytest_llmops.github.inputs import FailOn
 from pytest_llmops.github.maintaining import Command
@@ -33,6 +33,7 @@ class Verdict:
     Args:
         red: whether the gate step fails.
         why: for its message.
+        refuted: cases that failed at first and not when they were run once more.
     """
 
     conclusion: Conclusion
@@ -46,6 +47,7 @@ class Verdict:
     removed: int = 0
     cost_usd: float | None = None
     needs_recording: tuple[NeedsRecording, ...] = ()
+    refuted: tuple[str, ...] = ()
 
 
 def conclude(
@@ -58,8 +60,11 @@ def conclude(
     can_record: bool,
     command: Command,
     updates: bool = False,
+    confirms: bool = False,
 ) -> Verdict:
     """Sum up a run; where it `updates` the baseline, what the comparison finds is shown and fails nothing.
+
+    Where it `confirms` (a schedule), a live failure that fresh trials do not show as well fails nothing either.
 
     A case that failed in the baseline already (`stored`) is no regression. Where who opened the pull request could not
     have had a miss recorded, missing recordings are no failure; `command` is what a maintainer runs.
@@ -75,12 +80,15 @@ def conclude(
     needs = () if can_record or run is None else _needs_recording(failing, missed, junit, command)
     cases = [case for case, _ in failing]
     if needs and not (other_failing or gate or junit.others):
-        why = f"{len(missed)} case{'s' * (len(missed) != 1)} need recording by a maintainer"
+        why = "1 case needs" if len(missed) == 1 else f"{len(missed)} cases need"
+        why += " recording by a maintainer"
         return _counted(Verdict("needs-recording", False, why, needs_recording=needs), run, cases)
     before = pull_request.failed_before(stored, run) if stored is not None and run is not None else ()
     known = {case for case, _ in other_failing} & set(before)
-    fresh = [case for case, _ in (other_failing if needs else failing) if case not in known]
-    failed = [*(case for case, _ in failing if case not in missed or not needs), *junit.others]
+    refuted = tuple(case for case, trials in other_failing if confirms and run and _is_refuted(run, case, trials))
+    fresh = [case for case, _ in (other_failing if needs else failing) if case not in (*known, *refuted)]
+    failed = [case for case, _ in failing if (case not in missed or not needs) and case not in refuted]
+    failed += junit.others
     conclusion: Conclusion = "regression" if gate else "failure" if failed else "success"
     red = {
         "regression": bool(gate or fresh or junit.others),
@@ -88,7 +96,11 @@ def conclude(
         "any": bool(gate or failed),
         "never": False,
     }[fail_on]
-    return _counted(Verdict(conclusion, red, _why(gate, failed, known), needs_recording=needs), run, cases)
+    why = _why(gate, failed, known)
+    if refuted and not (gate or failed):
+        why = f"what failed at first did not when it was run once more: {_some(refuted)}"
+    found = Verdict(conclusion, red, why, needs_recording=needs, refuted=refuted)
+    return _counted(found, run, cases)
 
 
 def _failing(run: RunRecord) -> list[tuple[str, list[TestRecord]]]:
@@ -97,6 +109,12 @@ def _failing(run: RunRecord) -> list[tuple[str, list[TestRecord]]]:
         (case, [trial for trial in trials if trial.outcome in ("failed", "error")])
         for case, trials in failing_cases(run.tests).items()
     ]
+
+
+def _is_refuted(run: RunRecord, case: str, failing: Sequence[TestRecord]) -> bool:
+    """Whether a case's fresh trials do without its failures; a trial that broke down is not answered by them."""
+    again = [test for test in run.tests if test.case == case and test.rerun and not test.of_baseline]
+    return bool(again) and not case_fails(again) and all(trial.outcome == "failed" for trial in failing)
 
 
 def _gate(run: RunRecord | None, junit: JUnit, missed: set[str]) -> list[str]:

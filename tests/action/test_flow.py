@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -90,7 +92,19 @@ def test_a_wrong_input_is_named_before_anything_runs(shop: Shop) -> None:
     assert error.message == "input mode: 'relpay' is not one of: auto, replay, live. Did you mean 'replay'?"
     ran = [step.name for step in job.steps if step.outcome == "success"]
     assert ran == ["Install pytest-llmops"]
+    assert job.outputs["conclusion"] == "error"
     assert not shop.provider.requests
+
+
+def test_a_python_that_cannot_be_is_told(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "bash").symlink_to(str(shutil.which("bash")))
+    monkeypatch.setenv("PATH", str(tools))  # without uv
+    job = shop.pull_request(inputs={"python": ".venv/bin/python"})
+    assert job.conclusion == "failure"
+    assert "no Python of 3.11 or newer with pip" in job.annotations()[0].message, job.log
+    assert "input python" in job.annotations()[0].message
 
 
 def test_pull_request_target_is_refused_before_anything_of_the_checkout_could_run(shop: Shop) -> None:
@@ -232,7 +246,7 @@ def test_advice_names_the_projects_own_files(shop: Shop, main: Shop) -> None:
     stores = "pytest --llm-baseline='evals/base line.json' --llm-update-baseline"
     assert [one.message for one in job.annotations() if "Meant?" in one.message]
     for said in (job.step("Test").log, *(one.message for one in job.annotations())):
-        assert all(line.endswith(stores.replace("'", "")) for line in said.splitlines() if "Meant?" in line)
+        assert all(line.endswith(stores) for line in said.splitlines() if "Meant?" in line)
     body = shop.hub.comments[7][0]["body"]
     assert "Accept it in <code>llm-accept.toml</code>" in body
     assert f"<code>{stores}</code>" in body
@@ -346,6 +360,7 @@ def test_a_file_that_cannot_be_read_is_told_wherever_the_run_is_told(
     assert "✅" not in comment["body"]
     for place in (comment["body"], job.summary, job.step("Gate").log):
         assert said in place
+        assert ".. The job's log" not in place
     assert job.step("Test").outcome == "skipped"
     assert "Traceback" not in job.log
 

@@ -177,6 +177,7 @@ def test_a_forks_branch_named_main_is_neither_baseline_nor_recordings(shop: Shop
 
 def test_a_miss_of_a_fork_is_one_neutral_conclusion(shop: Shop, main: Shop) -> None:
     shop.file("prompt.txt", "In short: ")
+    shop.file("pytest.ini", "[pytest]\naddopts = --junit-prefix=shop\n")
     asked = len(shop.provider.requests)
     job = fork_run(shop)
     assert job.conclusion == "success", job.log

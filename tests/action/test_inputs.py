@@ -9,7 +9,7 @@ import yaml
 
 from pytest_llmops import baseline
 from pytest_llmops.errors import GitHubError, SettingsError
-from pytest_llmops.github import baselines, context, inputs, recordings, rest
+from pytest_llmops.github import baselines, context, inputs, recordings, rest, steps
 from pytest_llmops.records import to_json
 from pytest_llmops.settings import ProjectSettings
 from tests.action.hub import OWN
@@ -75,6 +75,7 @@ def test_mistakes(name: str, value: str, said: str) -> None:
 def test_outside_of_a_runner() -> None:
     with pytest.raises(SettingsError, match="GITHUB_REPOSITORY is not set: this command is for the steps"):
         context.read({})
+    assert steps.run("restore", {}) == 1
 
 
 PACKS = {
@@ -177,6 +178,16 @@ def test_a_run_that_is_passed_over_for_want_of_an_artifact(tmp_path, hub) -> Non
     hub.run(8, event="push", branch="main", sha="8" * 40)
     hub.artifact(8, "llm-report", {"run.json": '{"schema": 99}'})
     assert "cannot be compared with" in chosen(tmp_path, hub, "pull_request").notes[0]
+
+
+@pytest.mark.parametrize(("status", "said"), [(410, "Artifact has expired"), (404, "Not Found")])
+def test_an_artifact_that_went_since_it_was_listed_is_passed_over(tmp_path, hub, status: int, said: str) -> None:
+    for number in (5, 6):
+        hub.run(number, event="push", branch="main", sha=str(number) * 40)
+        hub.artifact(number, "llm-report", {"run.json": to_json(run_of(record("c0")))})
+    hub.refuse("GET", rf"/actions/artifacts/{hub.artifacts[6][0]['id']}/zip", status, said)
+    found = chosen(tmp_path, hub, "pull_request")
+    assert (found.sha, found.problem) == ("5" * 40, None)
 
 
 def test_a_broken_artifact_is_no_error_of_every_later_run(tmp_path, hub) -> None:

@@ -82,4 +82,5 @@ def test_3000_regressions(tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPa
     assert 65_536 < len(summary) <= 2**20
     printed = capfd.readouterr().out
     assert 1 <= sum(line.startswith("::error") and "gate failed" not in line for line in printed.splitlines()) <= 10
+    assert "pytest --llm-baseline=baseline.json --llm-update-baseline" in printed, "the project's own path"
     assert "conclusion" in (tmp_path / "OUTPUT").read_text()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tests.action.conftest import KEY, SHA, Shop
+from tests.action.conftest import KEY, SHA, TESTS, Shop, reply
 from tests.action.hub import OWN
 
 MERGE = {"shard": "merge"}
@@ -96,8 +96,27 @@ def test_the_nightly_run_compares_with_a_fixed_anchor_and_keeps_one_issue(shop: 
     shop.use("schedule", {}, env=KEY, inputs={"mode": "live"})
     assert len(shop.hub.issues) == 1
     shop.provider.reset()
-    from tests.action.conftest import reply
-
     shop.provider.script(reply)
     shop.use("schedule", {}, env=KEY, inputs={"mode": "live"})
     assert (len(shop.hub.issues), shop.hub.issues[0]["state"]) == (1, "closed")
+
+
+def test_a_test_that_fails_once_in_a_night_wakes_nobody(shop: Shop) -> None:
+    shop.file("test_shop.py", TESTS.replace("assert result.text", "assert llm_case.expected in result.text"))
+    live = {"mode": "live"}
+    assert (
+        shop.use("workflow_dispatch", {}, env=KEY, inputs={**live, "update-baseline": "true"}).conclusion == "success"
+    )
+    for refused, verdict in ((1, "success"), (100, "failure")):
+        left = iter(range(refused))
+        shop.provider.reset()
+        shop.provider.script(
+            lambda body, left=left: "No." if "fact3" in str(body) and next(left, -1) >= 0 else reply(body)
+        )
+        night = shop.use("schedule", {}, env=KEY, inputs=live)
+        assert night.outputs["conclusion"] == verdict, night.log
+        assert "running 1 failed case once more" in night.log
+        assert len(shop.provider.requests) == 13
+        assert bool(shop.hub.issues) == (night.conclusion == "failure") == (verdict == "failure")
+        assert ("Failed at first, and not when run once more" in night.summary) == (verdict == "success")
+        assert len(night.annotations()) == (0 if verdict == "success" else 2)

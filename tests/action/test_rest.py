@@ -61,6 +61,14 @@ def test_no_comment_where_none_is_to_be_made(hub: Hub, client: rest.Client) -> N
     assert not hub.comments
 
 
+def test_a_comment_that_was_deleted_since_it_was_listed_is_written_anew(hub: Hub, client: rest.Client) -> None:
+    gone = talking.put_comment(client, HERE, 7, f"one{MARKER}", MARKER, create=True)
+    hub.refuse("PATCH", r"/issues/comments/\d+", 404, "Not Found")
+    assert talking.put_comment(client, HERE, 7, f"two{MARKER}", MARKER, create=False) is None
+    assert talking.put_comment(client, HERE, 7, f"two{MARKER}", MARKER, create=True) not in (None, gone)
+    assert [comment["body"] for comment in hub.comments[7]] == [f"one{MARKER}", f"two{MARKER}"]
+
+
 def test_all_pages(hub: Hub, client: rest.Client) -> None:
     hub.files[7] = [f"file{n}" for n in range(250)]
     entries = list(client.pages(f"{PATH}/pulls/7/files"))

@@ -65,7 +65,7 @@ def find(view: View) -> Findings:
     for name, case in cases.items():
         case.trials = trials.get(name, ())
     found.worse = list(cases.values())
-    known = cases.keys() | found.unrecorded | _accepted(view)
+    known = cases.keys() | found.unrecorded | _accepted(view) | {*view.refuted}
     failed = [Case(name, of_case) for name, of_case in trials.items() if name not in known and case_fails(of_case)]
     before = set(view.failed_before)
     found.failed = [case for case in failed if case.name not in before]

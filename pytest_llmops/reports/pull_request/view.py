@@ -82,6 +82,7 @@ class View:
         answers: the baseline's answers by case, one a trial.
         fixed: cases that failed in the baseline and pass now; `failed_before` all that failed there.
         cost_before: USD that the baseline's trials of the cases compared cost; `cost_now` what these cost now.
+        refuted: cases that failed at first and not when they were run once more.
         updated: the baseline is written from this run; what it compared badly in is shown and fails nothing.
         fail_on_inconclusive: whether an inconclusive gated metric is red.
     """
@@ -110,6 +111,7 @@ class View:
     failed_before: tuple[str, ...] = ()
     cost_before: float | None = None
     cost_now: float | None = None
+    refuted: tuple[str, ...] = ()
     updated: bool = False
     fail_on_inconclusive: bool = False
 
