@@ -179,7 +179,9 @@ def test_many_regressions_stay_within_the_limits_and_are_quick():
     ]
     run = RunRecord(created=NOW, tests=tests, comparison=Comparison(broken_cases=broken))
     view = View(run, "regression", **WHERE, answers={name: [f"{long}yes"] for name in names}, changed=tuple(names))
-    text, long_text = comment(view), summary(view)
+    written: list[tuple[str, str]] = []
+    took = least_cpu_s(lambda: written.append((comment(view), summary(view))), enough=1)
+    text, long_text = written[0]
     assert utf16_units(text) <= 65_536
     assert utf8_bytes(long_text) <= 2**20
     for page in (Page(text), Page(long_text)):
@@ -187,7 +189,7 @@ def test_many_regressions_stay_within_the_limits_and_are_quick():
         assert "3,000 cases" in page.text
     assert "… and 2,780 more" in text
     assert text.endswith("<!-- pytest-llmops:default -->\n")
-    assert least_cpu_s(lambda: (comment(view), summary(view)), enough=1) < 1
+    assert took < 1
 
 
 @pytest.mark.parametrize("limit", [300, 1_000, 4_000, 12_000, 30_000])
