@@ -11,7 +11,9 @@
 
 VENV := .venv
 RUN := $(VENV)/bin/python
-PIP := $(RUN) -m pip --disable-pip-version-check install --quiet
+# What is imported is compiled then, and kept; all of it takes longer than the rest of the installation.
+PIP := $(RUN) -m pip --disable-pip-version-check install --quiet --no-compile
+unexport PYTHONDONTWRITEBYTECODE
 JOBS ?= 2
 ARGS ?=
 
@@ -80,7 +82,7 @@ $(VENV)/.test: $(VENV)/.package
 	@echo "setting up .venv-$*"
 	@$(RUN) -m venv --clear .venv-$*
 	@.venv-$*/bin/python -m pip --disable-pip-version-check install --quiet --upgrade pip
-	@.venv-$*/bin/python -m pip --disable-pip-version-check install --quiet --editable . --group $*
+	@.venv-$*/bin/python -m pip --disable-pip-version-check install --quiet --no-compile --editable . --group $*
 	@touch $@
 
 $(VENV)/.lint: $(VENV)/.test

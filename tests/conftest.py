@@ -17,11 +17,15 @@ from typing import Any
 import pytest
 
 from tests.standin import StandIn
+from tests.warm_python import WarmPython, can_run
 
 REPOSITORY = Path(__file__).parents[1]
+_WARM = WarmPython()
 
 # What would make a run inside a test depend on where the suite itself runs.
-_FOREIGN = re.compile(r"^(CI|GITHUB_.*|GITLAB_.*|PYTEST_.*|.*_API_KEY|.*_BASE_URL|.*_proxy|COLUMNS)$", re.IGNORECASE)
+_FOREIGN = re.compile(
+    r"^(CI|PYTHON[A-Z0-9]+|GITHUB_.*|GITLAB_.*|PYTEST_.*|.*_API_KEY|.*_BASE_URL|.*_proxy|COLUMNS)$", re.IGNORECASE
+)
 
 
 @pytest.fixture
@@ -54,7 +58,7 @@ class Run:
 
 
 class Project:
-    """A folder with a user's tests; commands run in it as a user runs them, in their own process.
+    """A folder with a user's tests; commands run in it as a user runs them, in their own process (see `warm_python`).
 
     Their environment is this one's without ``CI``, keys, proxies and pytest's own variables.
     """
@@ -89,6 +93,9 @@ class Project:
         """Run Python in the project."""
         environ = {name: value for name, value in os.environ.items() if not _FOREIGN.match(name)}
         environ |= {"PYTHONPATH": str(REPOSITORY), "PYTHONIOENCODING": "utf-8", "COLUMNS": "120", **(env or {})}
+        if can_run(args, environ):
+            status, output = _WARM.run(args, cwd=str(self.path), env=environ, timeout=120)
+            return Run(status, output.decode("utf-8").replace("\r\n", "\n"))
         done = subprocess.run(
             [sys.executable, *args],
             cwd=self.path,

@@ -17,10 +17,13 @@ import yaml
 from tests.action import expressions
 from tests.action.hub import OWN, REPOSITORY, Hub
 from tests.conftest import REPOSITORY as ROOT
+from tests.warm_python import WarmPython, can_run
 
 # What a job has of this machine; everything else comes from the runner.
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT")
 _COMMAND = re.compile(r"^::(?P<name>[a-z-]+)(?: (?P<options>[^:]*(?::(?!:)[^:]*)*))?::(?P<message>.*)$")
+
+_COMMANDS = WarmPython("pytest_llmops.cli", "pytest_llmops.github.steps")
 
 
 @dataclass
@@ -139,9 +142,13 @@ class Runner:
         folder = temp / "bin"
         folder.mkdir()
         shim = folder / "python"
+        warm = ""
+        if can_run(("-m", "pytest_llmops"), os.environ):
+            client = f'"{sys.executable}" -I -S "{ROOT}/tests/warm_client.py" "{_COMMANDS.address()}"'
+            warm = f'if [ "$1 $2 $3" = "-P -m pytest_llmops" ]; then exec {client} "$@"; fi\n'
         shim.write_text(
             f'#!/bin/sh\nif [ "$1 $2 $3" = "-P -m pip" ]; then echo "$@" >>"{temp}/pip.log"; exit 0; fi\n'
-            f'exec "{sys.executable}" "$@"\n'
+            f'{warm}exec "{sys.executable}" "$@"\n'
         )
         shim.chmod(0o755)
         return folder

@@ -248,7 +248,7 @@ SHAPES = """
     async def test_given_up_by_a_timeout(request, llm_eval):
         async def impatient():
             try:
-                async with asyncio.timeout(0.2):
+                async with asyncio.timeout(1):
                     return await app.aask("slow")
             except TimeoutError:
                 return "gave up, " + await app.aask("after all")

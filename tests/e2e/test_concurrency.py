@@ -6,7 +6,9 @@ import json
 import re
 import time
 import xml.etree.ElementTree as ElementTree
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -127,22 +129,28 @@ def test_warnings_are_told_for_each_test(project: Project, standin: StandIn) -> 
 
 # -- what overlaps, and how long that takes ----------------------------------------------------------------------------
 
+# As many as may run at once wait for each other, however long a busy machine takes to begin them; then it would show if
+# there were more.
 SLEEPERS = """
     import os
+    import threading
     import time
     import pytest
 
-    running = []
+    PEAK = int(os.environ["PEAK"])
+    running, met = [], threading.Event()
 
     @pytest.mark.llm_eval
     @pytest.mark.parametrize("n", range(16))
     def test_sleeps(n):
         running.append(n)
+        if len(running) == PEAK:
+            met.set()
+        met.wait(20)
+        time.sleep(0.1)
         peak = len(running)
-        time.sleep(0.2)
-        peak = max(peak, len(running))
         running.remove(n)
-        assert peak <= int(os.environ["PEAK"])
+        assert peak <= PEAK
 """
 
 
@@ -155,9 +163,6 @@ def test_no_more_bodies_run_at_once_than_asked_for(project: Project) -> None:
     project.file("test_sleepers.py", SLEEPERS)
     run = concurrent(project, "--llm-concurrency=8", PEAK="8")
     run.match("16 overlapped, up to 8 at once in a process; 0 ran on their own", "* 16 passed in *")
-    took = re.search(r"16 passed in ([\d.]+)s", run.out)
-    assert took is not None
-    assert float(took[1]) < 16 * 0.2 / 2
 
 
 def test_without_the_option_nothing_overlaps(project: Project) -> None:
@@ -238,16 +243,20 @@ def test_serial_item_runs_alone(project: Project) -> None:
     project.file(
         "test_alone.py",
         """
+        import threading
         import time
         import pytest
 
-        running = []
+        running, eight = [], threading.Event()
 
         @pytest.mark.llm_eval
         @pytest.mark.parametrize("n", range(9))
         def test_any(n):
             running.append(n)
-            time.sleep(0.1)
+            if len(running) == 8:
+                eight.set()
+            eight.wait(20)
+            time.sleep(0.05)
             running.remove(n)
 
         @pytest.mark.llm_eval
@@ -293,6 +302,7 @@ def test_unknown_pytest_runs_serially_and_says_so_once(project: Project) -> None
 # -- a run that is stopped ---------------------------------------------------------------------------------------------
 
 STOPPING = """
+    import os
     import time
     import pytest
 
@@ -307,7 +317,7 @@ STOPPING = """
     def test_one(resource, n):
         with open("begun.txt", "a") as file:
             file.write(f"test_one[{n}]\\n")
-        time.sleep(0.1)
+        time.sleep(float(os.environ.get("LATER", 0.1)) if n > 5 else 0.1)
         assert n not in (5, 9)
 """
 
@@ -318,7 +328,7 @@ def lines(project: Project, name: str) -> set[str]:
 
 def test_x_stops_at_the_first_failure_in_order(project: Project) -> None:
     project.file("test_stopping.py", STOPPING)
-    run = concurrent(project, "--llm-concurrency=4", "-x")
+    run = concurrent(project, "--llm-concurrency=4", "-x", LATER="1")  # time to see that one has failed
     assert run.returncode == 1
     run.match("FAILED test_stopping.py::test_one?5? - *", "* 1 failed, 5 passed in *")
     begun = lines(project, "begun.txt")
@@ -378,25 +388,43 @@ def test_ctrl_c_ends_the_run_and_keeps_what_was_recorded(project: Project, stand
         "test_interrupted.py",
         """
         import os
+        import threading
         import time
         import httpx
         import pytest
+        from conftest import told
+
+        answered = threading.Event()
 
         @pytest.mark.llm_eval
         @pytest.mark.parametrize("n", range(8))
         def test_one(n):
             url = os.environ["STANDIN_URL"] + "/v1/chat/completions"
             httpx.post(url, json={"model": "gpt-4o-mini", "messages": [{"role": "user", "content": f"question {n}"}]})
-            if n == 2:
-                time.sleep(2)
+            if n == 3:
+                answered.set()
+            if n == 2 and "INTERRUPT" in os.environ:
+                assert told.wait(60) and answered.wait(60)  # those before it, and the one beside it
                 os.kill(os.getpid(), 2)  # SIGINT
-                time.sleep(20)
+                time.sleep(100)
+        """,
+    )
+    project.file(
+        "conftest.py",
+        """
+        import threading
+
+        told = threading.Event()
+
+        def pytest_runtest_logreport(report):
+            if report.when == "teardown" and report.nodeid.endswith("[1]"):
+                told.set()
         """,
     )
     begun = time.monotonic()
-    run = project.run(*PLUGINS, "--llm-concurrency=4", env={**ALONE, "STANDIN_URL": standin.url})
-    assert run.returncode == 2
-    assert time.monotonic() - begun < 19
+    run = project.run(*PLUGINS, "--llm-concurrency=4", env={**ALONE, "STANDIN_URL": standin.url, "INTERRUPT": "1"})
+    assert run.returncode == 2, run.out
+    assert time.monotonic() - begun < 90, "nobody waits for a body that sleeps"
     run.match("*KeyboardInterrupt*", "* 2 passed in *")
     asked = len(standin.requests)
     again = project.run(*PLUGINS, "--llm-concurrency=4", "-k", "not 2", env={**ALONE, "STANDIN_URL": standin.url})
@@ -418,21 +446,21 @@ SLOW = """
     def test_quick(): pass
 
     def test_slow():
-        time.sleep(30)
+        time.sleep(100)
 
     async def test_slow_async():
         try:
-            await asyncio.sleep(30)
+            await asyncio.sleep(100)
         finally:
             print("cancelled")
 
     @pytest.mark.llm_serial
     def test_slow_alone():
-        time.sleep(30)
+        time.sleep(100)
 
     @pytest.mark.llm_serial
     async def test_slow_async_alone():
-        await asyncio.sleep(30)
+        await asyncio.sleep(100)
 
     def test_quick_as_well(): pass
 """
@@ -442,11 +470,11 @@ SLOW = """
 def test_timeout_fails_a_test_that_takes_too_long(project: Project, concurrency: str) -> None:
     project.file("test_slow.py", SLOW)
     begun = time.monotonic()
-    run = concurrent(project, f"--llm-concurrency={concurrency}", "--llm-timeout=0.5")
-    assert time.monotonic() - begun < 20
+    run = concurrent(project, f"--llm-concurrency={concurrency}", "--llm-timeout=0.8")
+    assert time.monotonic() - begun < 90
     run.match("* 4 failed, 2 passed in *")
     for name in ("slow", "slow_async", "slow_alone", "slow_async_alone"):
-        run.match(f"FAILED test_slow.py::test_{name} - Failed: Timeout: the test took longer than 0.5 s*")
+        run.match(f"FAILED test_slow.py::test_{name} - Failed: Timeout: the test took longer than 0.8 s*")
 
 
 def test_bodies_given_up_leave_their_slots_to_others(project: Project) -> None:
@@ -459,12 +487,12 @@ def test_bodies_given_up_leave_their_slots_to_others(project: Project) -> None:
         @pytest.mark.llm_eval
         @pytest.mark.parametrize("n", range(12))
         def test_one(n):
-            time.sleep(30 if n % 3 == 0 else 0.01)
+            time.sleep(100 if n % 3 == 0 else 0.01)
         """,
     )
     begun = time.monotonic()
-    concurrent(project, "--llm-concurrency=2", "--llm-timeout=0.5").match("* 4 failed, 8 passed in *")
-    assert time.monotonic() - begun < 20
+    concurrent(project, "--llm-concurrency=2", "--llm-timeout=0.8").match("* 4 failed, 8 passed in *")
+    assert time.monotonic() - begun < 90
 
 
 def test_a_test_given_up_makes_no_more_calls(project: Project, standin: StandIn) -> None:
@@ -472,9 +500,17 @@ def test_a_test_given_up_makes_no_more_calls(project: Project, standin: StandIn)
         "test_late.py",
         """
         import os
+        import threading
         import time
         import httpx
         import pytest
+
+        tried = threading.Event()
+
+        @pytest.fixture(scope="session", autouse=True)
+        def until_it_was_tried():
+            yield
+            assert tried.wait(60)
 
         def ask(text):
             url = os.environ["STANDIN_URL"] + "/v1/chat/completions"
@@ -483,12 +519,14 @@ def test_a_test_given_up_makes_no_more_calls(project: Project, standin: StandIn)
         @pytest.mark.llm_eval
         def test_late():
             time.sleep(1.6)
-            ask("too late")
+            try:
+                ask("too late")
+            finally:
+                tried.set()
 
         @pytest.mark.llm_eval
         @pytest.mark.parametrize("n", range(6))
         def test_others(n):
-            time.sleep(0.4)
             ask("in time")
         """,
     )
@@ -522,14 +560,15 @@ ASKING = """
 
 def test_429_is_no_failure_of_the_test(project: Project, standin: StandIn) -> None:
     project.file("test_asking.py", ASKING)
-    busy = Reply("slow down", status=429, headers={"retry-after": "1"})
+    busy = Reply("slow down", status=429, headers={"retry-after": "2"})
     standin.script(lambda _: None, busy, busy, lambda _: None)
     run = project.run(*PLUGINS, "--llm-concurrency=4", "--llm-json=run.json", env={**ALONE, "STANDIN_URL": standin.url})
     run.match("* 8 passed in *")
-    refused = [request.at for request in standin.requests[1:3]]
-    later = [request.at for request in standin.requests if request.at > max(refused) + 0.3]
-    assert later
-    assert min(later) >= max(refused) + 0.9, "Retry-After is honoured"
+    refused = standin.requests[1:3]
+    last = max(request.at for request in refused)
+    later = [request for request in standin.requests if request.at > last + 1]  # by then all under way have arrived
+    assert {request.body for request in refused} <= {request.body for request in later}
+    assert min(request.at for request in later) >= last + 2, "Retry-After is honoured"
     assert run.record is not None
     assert {call["status"] for test in run.record["tests"] for call in test["calls"]} == {200}
     replayed = project.run(*PLUGINS, "--llm-record=none", env={**ALONE, "STANDIN_URL": standin.url})
@@ -597,9 +636,10 @@ def test_requests_keep_their_pace(project: Project, standin: StandIn, args: tupl
     run = project.run(*PLUGINS, *xdist, "--llm-max-rpm=240", "--llm-json=run.json", *args, env=env, n=n)
     run.match("* 8 passed in *")
     times = sorted(request.at for request in standin.requests)
-    assert times[-1] - times[0] >= 7 * 0.25 - 0.1
+    assert times[-1] - times[0] >= 5 * 0.25, "seven pauses, however late the first was seen"
     assert run.record is not None
-    assert max(call["latency_ms"] for test in run.record["tests"] for call in test["calls"]) < 200, "of the call itself"
+    latencies = [call["latency_ms"] for test in run.record["tests"] for call in test["calls"]]
+    assert median(latencies) < 200, "of the call itself"
 
 
 def test_tokens_keep_their_pace(project: Project, standin: StandIn) -> None:
@@ -608,7 +648,8 @@ def test_tokens_keep_their_pace(project: Project, standin: StandIn) -> None:
     env = {**ALONE, "STANDIN_URL": standin.url}
     project.run(*PLUGINS, "--llm-max-tpm=240000", "--llm-concurrency=2", env=env).match("* 8 passed in *")
     times = [request.at for request in standin.requests]
-    assert times[-1] - times[0] >= 6 * 0.25 - 0.1, "two were under way before the first count was known"
+    # Six pauses, however late the first was seen; two were under way before the first count was known.
+    assert times[-1] - times[0] >= 4 * 0.25
 
 
 # -- cassettes ---------------------------------------------------------------------------------------------------------
@@ -639,7 +680,6 @@ def test_a_thread_from_outside_of_the_tests_cannot_call_for_one(project: Project
         import os
         import queue
         import threading
-        import time
         import httpx
         import pytest
 
@@ -662,21 +702,25 @@ def test_a_thread_from_outside_of_the_tests_cannot_call_for_one(project: Project
             asked.put(None)
             thread.join()
 
+        running, met = [], threading.Event()
+
         @pytest.mark.llm_eval
         @pytest.mark.parametrize("n", range(3))
         def test_asks(service, n):
-            time.sleep(0.3)
+            running.append(n)
+            if len(running) == int(os.environ["TOGETHER"]):
+                met.set()
+            met.wait(20)
             answer = service(f"question {n}")
             if isinstance(answer, BaseException):
                 raise answer
-            time.sleep(0.3)
         """,
     )
-    run = concurrent(project, "--llm-concurrency=3", STANDIN_URL=standin.url)
+    run = concurrent(project, "--llm-concurrency=3", STANDIN_URL=standin.url, TOGETHER="3")
     assert run.returncode == 1
     run.match("*several tests overlap (--llm-concurrency), and this call comes from a thread that was started outside*")
     run.match("*@pytest.mark.llm_serial*")
-    concurrent(project, STANDIN_URL=standin.url).match("* 3 passed in *")
+    concurrent(project, STANDIN_URL=standin.url, TOGETHER="1").match("* 3 passed in *")
 
 
 def test_what_the_application_holds_is_finalised_at_the_end_of_the_process(project: Project, standin: StandIn) -> None:
@@ -715,7 +759,7 @@ def test_judges_run_beside_each_other(project: Project) -> None:
     """A body's ``measure`` belongs to it: a judge's latency is waited for in the threads, too."""
     project.file("test_asking.py", ASKING.replace("llm_eval\n", 'llm_eval(measure=["helpfulness"])\n'))
     judge = GullibleJudge()
-    with StandIn(latency_s=0.4) as slow:
+    with StandIn(latency_s=0.6) as slow:
         slow.script(lambda request: judge(request) if len(request["messages"]) > 1 else None)
         env = {"STANDIN_URL": slow.url, "OPENAI_BASE_URL": slow.url + "/v1", "OPENAI_API_KEY": "placeholder"}
         run = project.run(
@@ -723,7 +767,9 @@ def test_judges_run_beside_each_other(project: Project) -> None:
         )
         run.match("* 8 passed in *")
         assert len(slow.requests) == 16
-        assert slow.peak_in_flight >= 6
+        judged = [request.at for request in slow.requests if len(request.json["messages"]) > 1]
+        beside = [after - before < 0.6 for before, after in pairwise(judged)]
+        assert (len(judged), sum(beside) >= 4) == (8, True), "one after the other, each waited for the one before"
 
 
 # -- held back, given up, patched --------------------------------------------------------------------------------------
@@ -733,7 +779,7 @@ def test_budget_stops_calls_that_wait_for_their_turn(project: Project, standin: 
     project.file("test_asking.py", ASKING)
     standin.script(million())
     env = {**ALONE, "STANDIN_URL": standin.url}
-    args = ("--llm-record=live", "--llm-max-rpm=240", "--llm-budget=0.2", "--llm-concurrency=8")
+    args = ("--llm-record=live", "--llm-max-rpm=120", "--llm-budget=0.2", "--llm-concurrency=8")
     run = project.run(*PLUGINS, *args, env=env)
     assert len(standin.requests) <= 3, "the others' turn came after the budget was spent"
     assert "BudgetExceeded: not sent" in run.out
@@ -743,13 +789,13 @@ def test_budget_stops_calls_that_wait_for_their_turn(project: Project, standin: 
 def test_what_a_quota_holds_back_is_not_a_tests_own_time(
     project: Project, standin: StandIn, args: tuple[str, ...]
 ) -> None:
-    project.file("test_asking.py", ASKING)
+    project.file("test_asking.py", ASKING.replace("range(8)", "range(3)"))
     env = {**ALONE, "STANDIN_URL": standin.url}
-    paced = ("--llm-record=live", "--llm-max-rpm=120", "--llm-timeout=0.4")
-    project.run(*PLUGINS, *paced, *args, env=env).match("* 8 passed in *")
-    standin.latency_s = 0.9
-    slow = project.run(*PLUGINS, "--llm-record=live", "--llm-max-rpm=6000", "--llm-timeout=0.4", *args, env=env)
-    slow.match("* 8 failed in *")
+    paced = ("--llm-record=live", "--llm-max-rpm=40", "--llm-timeout=1")  # 1.5 s between two
+    project.run(*PLUGINS, *paced, *args, env=env).match("* 3 passed in *")
+    standin.latency_s = 2
+    slow = project.run(*PLUGINS, "--llm-record=live", "--llm-max-rpm=6000", "--llm-timeout=1", *args, env=env)
+    slow.match("* 3 failed in *")
 
 
 TORN_DOWN = """

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import REPOSITORY, Project, Run
+from tests.patience import eventually
 from tests.standin import Reply, StandIn
 
 ASK = """
@@ -437,9 +438,7 @@ def test_killed_in_the_middle_of_an_answer(project: Project, provider: StandIn) 
     env = {**os.environ, **QUICK, "STANDIN": provider.url, "PYTHONPATH": str(REPOSITORY)}
     env.pop("CI", None)
     with subprocess.Popen(command, cwd=project.path, env=env, stdout=subprocess.PIPE) as process:
-        deadline = time.monotonic() + 60
-        while len(provider.requests) < 3 and time.monotonic() < deadline:
-            time.sleep(0.02)
+        assert eventually(lambda: len(provider.requests) >= 3, within_s=60)
         process.kill()
     provider.script("one", "two", "three")
     before = len(provider.requests)
@@ -556,15 +555,17 @@ def test_threads_and_tasks_that_outlive_their_test(project: Project, provider: S
         import asyncio, threading, time, pytest, app
 
         pytestmark = pytest.mark.llm_eval
+        left = []
 
         def test_leaves_a_thread_waiting(llm_eval):
-            threading.Thread(target=app.ask, args=["slow"], daemon=True).start()
+            left.append(threading.Thread(target=app.ask, args=["slow"], daemon=True))
+            left[0].start()
             time.sleep(0.2)
             assert llm_eval.run(app.ask, "quick").text == "Echo: quick"
 
         def test_next(llm_eval):
             assert llm_eval.run(app.ask, "next").text == "Echo: next"
-            time.sleep(0.6)
+            left[0].join()
             assert [call.text for call in llm_eval.calls] == ["Echo: next"]
 
         def test_leaves_a_task(llm_eval):
@@ -575,7 +576,7 @@ def test_threads_and_tasks_that_outlive_their_test(project: Project, provider: S
             assert asyncio.run(main()) == "Echo: quick"
         """,
     )
-    provider.script(lambda r: Reply("late", latency_s=0.6) if r["messages"][0]["content"] == "slow" else None)
+    provider.script(lambda r: Reply("late", latency_s=2) if r["messages"][0]["content"] == "slow" else None)
     first = quick(project, provider, "-W", "ignore")
     assert first.outcomes == {"passed": 3}, first.out
     stored = {path.name[:10]: path.read_text() for path in cassettes(project)}

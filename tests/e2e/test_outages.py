@@ -118,7 +118,8 @@ TASK_GROUP = """
         return await client.post(os.environ["LLM_BASE"] + "/v1/chat/completions", json=body, timeout=20)
 
     async def bug():
-        await asyncio.sleep(0.1)
+        while not os.path.exists("asked"):
+            await asyncio.sleep(0.01)
         if "BUG" in os.environ:
             raise KeyError("a bug in my application")
 
@@ -130,12 +131,13 @@ TASK_GROUP = """
 """
 
 
-@pytest.mark.parametrize("args", [(), ("--llm-timeout=0.2",)], ids=["a bug", "a timeout"])
+@pytest.mark.parametrize("args", [(), ("--llm-timeout=2",)], ids=["a bug", "a timeout"])
 def test_a_call_that_a_failure_cancelled_is_asked_anew(
     project: Project, standin: StandIn, args: tuple[str, ...]
 ) -> None:
     project.file("test_group.py", TASK_GROUP)
-    standin.latency_s = 1.0
+    standin.script(lambda _: (project.path / "asked").touch())  # the others wait until the call is under way
+    standin.latency_s = 10
     env = {"LLM_BASE": standin.url}
     broken = project.run(*args, env=env if args else env | {"BUG": "1"})
     assert broken.returncode == 1, broken.out

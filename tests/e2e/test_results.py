@@ -81,7 +81,8 @@ TEST = """
 
         result = llm_eval.run(app)
         assert len(result.calls) == 3
-        assert 290 < result.latency_ms < 600 < sum(c.latency_ms for c in result.calls)
+        longest, added = max(c.latency_ms for c in result.calls), sum(c.latency_ms for c in result.calls)
+        assert 600 < longest <= result.latency_ms + 1 < 0.7 * added
 
     @pytest.mark.llm_eval
     def test_retry(llm_eval):
@@ -171,7 +172,7 @@ def told(project, standin):
         if content == "tools":
             return Reply(tool_calls=[ToolCall("refund", {"order": 7})])
         if content == "slow":
-            return Reply("done", latency_s=0.3)
+            return Reply("done", latency_s=0.6)
         if content == "retry":
             attempts.append(content)
             return Reply("slow down", status=429) if len(attempts) == 1 else Reply("at last")

@@ -116,8 +116,8 @@ SCENARIOS: dict[str, Ask] = {
     "hang up": Ask("hang up"),
     "reset": Ask("reset", fields=STREAM, stream=True),
     "cut": Ask("cut", fields=STREAM, stream=True),
-    "timeout": Ask("slow", timeout=0.15),
-    "timeout in stream": Ask("stalls", fields=STREAM, stream=True, timeout=0.15),
+    "timeout": Ask("slow", timeout=0.2),
+    "timeout in stream": Ask("stalls", fields=STREAM, stream=True, timeout=0.5),  # what comes before takes a while
 }
 
 NEEDS = {"br": ("brotli",), "zstd": ("zstandard", "backports.zstd")}
@@ -174,9 +174,9 @@ def provider(request: Any) -> Reply | str | None:
         case "cut":
             return Reply("one two three four five six", close_after_bytes=300)
         case "slow":
-            return Reply("late", latency_s=0.6)
+            return Reply("late", latency_s=3)
         case "stalls":
-            return Reply("one two three", stall_s=0.6)
+            return Reply("one two three", stall_s=3)
     return None
 
 

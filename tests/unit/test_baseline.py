@@ -3,7 +3,6 @@ import os
 import random
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -11,6 +10,7 @@ from pytest_llmops import baseline
 from pytest_llmops.baseline import GUARD_TRIALS, cases_below_guard
 from pytest_llmops.errors import BaselineError
 from pytest_llmops.records import Comparison, Fingerprint, Measurement, MetricComparison
+from tests.patience import least_cpu_s
 from tests.unit.made_up import NOW, measurement, run, run_of, stored, trial
 
 
@@ -257,9 +257,9 @@ def test_large_files_load(tmp_path):
     line = next(line for line in path.read_text().splitlines() if "[c1]" in line)
     many = ",\n".join(line.rstrip(",").replace("[c1]", f"[c{n}]") for n in range(20_000_000 // len(line)))
     path.write_text(path.read_text().split('"cases": [')[0] + f'"cases": [\n{many}\n]\n}}\n')
-    start = time.process_time()
-    assert len(baseline.load(path).cases) > 10_000
-    assert time.process_time() - start < 20, "20 MB"
+    loaded: list[baseline.Baseline] = []
+    assert least_cpu_s(lambda: loaded.append(baseline.load(path)), enough=20, tries=2) < 20, "20 MB"
+    assert len(loaded[0].cases) > 10_000
 
 
 # Writing

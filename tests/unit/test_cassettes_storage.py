@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import pytest
 
 from pytest_llmops.cassettes import shape, storage
 from pytest_llmops.errors import CassetteError
+from tests.patience import least_cpu_s
 
 
 def entry(text: str = "hi", key: str = "k1", **fields: Any) -> storage.Interaction:
@@ -180,9 +180,8 @@ def test_fifty_megabytes(tmp_path: Path) -> None:
     path = tmp_path / "big.json"
     storage.save(path, [entry("x" * 1_000_000, f"k{i}") for i in range(26)], test="t")
     assert path.stat().st_size > 50_000_000
-    started = time.process_time()
+    assert least_cpu_s(lambda: storage.load(path), enough=5) < 5
     assert len(storage.load(path)) == 26
-    assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize(
@@ -205,15 +204,16 @@ def test_the_lock_holds_other_processes_off(tmp_path: Path) -> None:
     cassette = tmp_path / "c.json"
     code = (
         "import sys, pathlib; from pytest_llmops.cassettes import storage\n"
+        "print('before', flush=True)\n"
         "with storage.locked(pathlib.Path(sys.argv[1])): print('in', flush=True)"
     )
-    with (
-        storage.locked(cassette),
-        subprocess.Popen([sys.executable, "-c", code, str(cassette)], stdout=subprocess.PIPE) as other,
-    ):
+    with storage.locked(cassette):
+        other = subprocess.Popen([sys.executable, "-c", code, str(cassette)], stdout=subprocess.PIPE, text=True)
+        assert other.stdout is not None
+        assert other.stdout.readline() == "before\n"
         with pytest.raises(subprocess.TimeoutExpired):
-            other.wait(1.0)
-        other.kill()
+            other.wait(0.5)
+    assert other.communicate(timeout=60) == ("in\n", None)
 
 
 def test_without_a_place_for_the_lock_work_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

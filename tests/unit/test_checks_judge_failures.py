@@ -77,7 +77,7 @@ def test_a_judge_that_fails_is_an_error(host, question, failure, model):
     reply, message = FAILURES[failure]
     host.script(reply)
     with pytest.raises(JudgeError, match=message) as caught:
-        QUESTIONS[question](Judge(model, timeout_s=0.1))
+        QUESTIONS[question](Judge(model, timeout_s=0.1 if failure == "timeout" else 30))
     assert f"judge {model} gave no verdict on " in str(caught.value)
 
 

@@ -6,13 +6,13 @@ import copy
 import json
 import pickle
 import re
-import time
 from pathlib import Path
 
 import pytest
 
 from pytest_llmops.datasets import Case, load
 from pytest_llmops.errors import DatasetError
+from tests.patience import least_cpu_s
 
 YAML_LIST = """
 - id: refund
@@ -323,9 +323,8 @@ def test_ten_thousand_cases_load_in_well_under_a_second(dataset, suffix):
         "csv": lambda: "id,input,expected\n" + "\n".join(",".join(row.values()) for row in rows),
     }[suffix]()
     path = dataset(f"big.{suffix}", text)
-    begin = time.process_time()
     assert len(load(path)) == 10_000
-    assert time.process_time() - begin < 1
+    assert least_cpu_s(lambda: load(path), enough=1) < 1
 
 
 def test_the_documented_example_loads(dataset):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
-import time
 
 import pytest
 
 from pytest_llmops.checks import guardrails
+from tests.patience import least_cpu_s
 
 INJECTION = guardrails.build("prompt_injection")
 JAILBREAK = guardrails.build("jailbreak_detection")
@@ -184,7 +184,5 @@ def test_hostile_texts_take_no_longer_than_others(unit):
     for name in ("prompt_injection", "pii_detection", "toxicity", "canary_leak"):
         guardrail = guardrails.build(name, **({"canary": "zz-1234"} if name == "canary_leak" else {}))
         guardrail.check("warm up 1")
-        begun = time.process_time()
-        guardrail.check(text)
         # 5 ms for 1 KB would be some .1 s to .3 s; what is quadratic takes many seconds
-        assert time.process_time() - begun < 2, name
+        assert least_cpu_s(lambda guardrail=guardrail: guardrail.check(text), enough=2, tries=3) < 2, name

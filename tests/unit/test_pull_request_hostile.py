@@ -1,6 +1,5 @@
 import random
 import re
-import time
 from dataclasses import replace
 from datetime import date
 
@@ -12,6 +11,7 @@ from pytest_llmops.reports.pull_request import BaselineSource, NeedsRecording, V
 from pytest_llmops.reports.pull_request.fitting import utf8_bytes, utf16_units
 from pytest_llmops.reports.pull_request.neutral import code, inline, preformatted
 from pytest_llmops.safety_record import RiskyTest, SafetyCheck, SafetyLimit, SafetySummary, ThreatCoverage
+from tests.patience import least_cpu_s
 from tests.unit.made_up import NOW, measurement, trial
 from tests.unit.pull_requests import WHERE, Page, by_another, by_github, regression
 
@@ -179,9 +179,9 @@ def test_many_regressions_stay_within_the_limits_and_are_quick():
     ]
     run = RunRecord(created=NOW, tests=tests, comparison=Comparison(broken_cases=broken))
     view = View(run, "regression", **WHERE, answers={name: [f"{long}yes"] for name in names}, changed=tuple(names))
-    started = time.perf_counter()
-    text, long_text = comment(view), summary(view)
-    took = time.perf_counter() - started
+    written: list[tuple[str, str]] = []
+    took = least_cpu_s(lambda: written.append((comment(view), summary(view))), enough=1)
+    text, long_text = written[0]
     assert utf16_units(text) <= 65_536
     assert utf8_bytes(long_text) <= 2**20
     for page in (Page(text), Page(long_text)):
@@ -189,7 +189,7 @@ def test_many_regressions_stay_within_the_limits_and_are_quick():
         assert "3,000 cases" in page.text
     assert "… and 2,780 more" in text
     assert text.endswith("<!-- pytest-llmops:default -->\n")
-    assert took < 1, took
+    assert took < 1
 
 
 @pytest.mark.parametrize("limit", [300, 1_000, 4_000, 12_000, 30_000])
