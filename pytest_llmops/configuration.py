@@ -136,7 +136,13 @@ def _resolved(config: pytest.Config) -> Configuration:
     base = config.invocation_params.dir
 
     def path(name: str) -> Path | None:
-        return base / given[name] if given[name] else None
+        if not given[name]:
+            return None
+        file = Path(given[name])
+        try:
+            return base / file.expanduser()  # no shell does it behind "--llm-json="
+        except RuntimeError:  # there is no such user: a file whose name begins with ~
+            return base / file
 
     ci = under_ci()
     update = bool(given["update_baseline"])
@@ -156,6 +162,7 @@ def _resolved(config: pytest.Config) -> Configuration:
         raise SettingsError("--llm-trials=auto needs a baseline to compare with: --llm-baseline=baseline.json")
     if auto:
         trials = MOST_TRIALS if update else 1
+    _check_apart({name: path(name) for name in ("baseline", "accept", "json", "html", "ctrf")})
     project = load_project(find_pyproject(config.rootpath))
     _check_judges(given["judge"], project)
     return Configuration(
@@ -194,6 +201,23 @@ def _resolved(config: pytest.Config) -> Configuration:
         stored_in=os.environ.get(STORED_IN_VARIABLE) or None,
         reviewed=bool(os.environ.get(REVIEWED_VARIABLE)),
     )
+
+
+def _check_apart(files: Mapping[str, Path | None]) -> None:
+    """One file cannot be two things: the report would be written over the baseline."""
+    taken: dict[Path, str] = {}
+    for name, path in files.items():
+        if path is None:
+            continue
+        try:
+            if path.exists() and not path.is_file():  # /dev/null takes any number of them
+                continue
+            file = path.resolve()
+        except (OSError, RuntimeError):  # reading or writing it says why
+            continue
+        other = taken.setdefault(file, name)
+        if other != name:
+            raise SettingsError(f"--llm-{other} and --llm-{name} both name {path}; give one of them another file.")
 
 
 def _check_judges(chosen: str | None, project: ProjectSettings) -> None:

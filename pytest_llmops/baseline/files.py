@@ -138,7 +138,9 @@ def _beside(path: Path, what: str) -> str:
 
 
 def kind_of(path: Path) -> Literal["baseline", "run record"] | None:
-    """What a file is, by how it begins."""
+    """What a file is, by how it begins; None of a pipe, which can be read only once."""
+    if is_special(path):
+        return None
     try:
         with path.open("rb") as file:
             head = file.read(400)
@@ -363,11 +365,20 @@ def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
+def is_special(path: Path) -> bool:
+    """Whether it is a device or a pipe, in which nothing is kept."""
+    try:
+        return path.exists() and not path.is_file() and not path.is_dir()
+    except OSError:  # writing says why
+        return False
+
+
 def write(path: Path, content: str | bytes, what: str) -> None:
     """Write a file, whole or not at all.
 
     Args:
-        path: where; missing folders are made.
+        path: where; missing folders are made. A device or pipe (``/dev/null``, ``/dev/stdout``) is written into: a file
+            in its place would take it from everybody on the machine.
         content: a lone surrogate in a text is replaced.
         what: the file's kind, for the message.
 
@@ -375,6 +386,13 @@ def write(path: Path, content: str | bytes, what: str) -> None:
         BaselineError: it cannot be written there.
     """
     data = content if isinstance(content, bytes) else content.encode("utf-8", "replace")
+    if is_special(path):
+        try:
+            with path.open("wb") as file:
+                file.write(data)
+        except OSError as error:
+            raise BaselineError(f"{path}: the {what} cannot be written: {error.strerror or error}.") from None
+        return
     target = path.resolve()
     draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:

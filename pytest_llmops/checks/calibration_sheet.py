@@ -260,10 +260,10 @@ def write(path: Path, text: str) -> None:
     Raises:
         LabelsError: it cannot be written there.
     """
-    draft = path.with_name(f".{path.name}.tmp")
+    from pytest_llmops.baseline import write as write_file
+    from pytest_llmops.errors import BaselineError
+
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(text, encoding="utf-8", errors="replace", newline="")
-        draft.replace(path)
-    except OSError as error:
-        raise LabelsError(f"{path}: cannot be written: {error.strerror}") from None
+        write_file(path, text, "sheet")
+    except BaselineError as error:
+        raise LabelsError(str(error)) from None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -134,6 +136,24 @@ def test_the_record_of_a_run_whose_worker_crashed(suite):
     assert "12 trials" in suite.read("report.html")
     for file in ("ctrf.json", "junit.xml"):
         assert "test_it[3]" in suite.read(file)
+
+
+def test_a_pipe_is_written_into_and_stays_one(suite):
+    pipe, home = suite.path / "pipe", suite.path / "home"
+    os.mkfifo(pipe)
+    with (suite.path / "read.json").open("wb") as copy:
+        reader = subprocess.Popen(["cat", pipe], stdout=copy)
+        run = suite.run("--llm-html=~/report.html", env={"HOME": str(home), "PYTEST_LLM_JSON": "pipe"})
+        assert reader.wait(10) == 0
+    assert run.returncode == 0, run.out
+    assert pipe.is_fifo(), "as a device is: --llm-json=/dev/null must not put a file in its place"
+    assert len(json.loads(suite.read("read.json"))["tests"]) == 12
+    assert (home / "report.html").exists()
+    # compare <(git show main:base.json) run.json
+    writer = subprocess.Popen(["sh", "-c", "cat base.json > pipe"], cwd=suite.path)
+    compared = suite.command("compare", "pipe", "run.json")
+    assert compared.returncode == 0, compared.out
+    assert writer.wait(10) == 0
 
 
 def test_every_report_that_cannot_be_written_has_its_line(suite):

@@ -74,6 +74,10 @@ REFUSED = {
         ["--llm-baseline=base.json"], {}, {"base.json": json.dumps(BASELINE), "llm-accept.toml": "[[accept]\n"},
         ["llm-accept.toml: cannot be read"],
     ),
+    "one file for two": (
+        ["--llm-baseline=base.json", "--llm-json=./base.json"], {}, {"base.json": json.dumps(BASELINE)},
+        ["--llm-baseline and --llm-json both name ", "base.json; give one of them another file."],
+    ),
     "update without a file": (["--llm-update-baseline"], {}, {}, ["needs the file to write: --llm-baseline=base"]),
     "update under CI": (
         ["--llm-update-baseline", "--llm-baseline=new.json"], {"CI": "true"}, {},
