@@ -12,7 +12,7 @@ from typing import Any, Literal, cast
 import pytest
 
 from pytest_llmops.errors import LlmopsError, SettingsError
-from pytest_llmops.options import SETTINGS, Age, RecordMode, find_pyproject, resolve, under_ci
+from pytest_llmops.options import BY_NAME, SETTINGS, Age, RecordMode, find_pyproject, resolve, under_ci
 from pytest_llmops.settings import JudgeModel, ProjectSettings, load_project
 
 RERUN_VARIABLE = "PYTEST_LLMOPS_RERUN"
@@ -138,11 +138,13 @@ def _resolved(config: pytest.Config) -> Configuration:
     def path(name: str) -> Path | None:
         if not given[name]:
             return None
-        file = Path(given[name])
+        file, setting = Path(given[name]), BY_NAME[name]
+        # As with pytest's own: what an ini file names is the same from whichever folder pytest is called.
+        start = base if config.getoption(setting.ini) or os.environ.get(setting.environment) else config.rootpath
         try:
-            return base / file.expanduser()  # no shell does it behind "--llm-json="
+            return start / file.expanduser()  # no shell does it behind "--llm-json="
         except RuntimeError:  # there is no such user: a file whose name begins with ~
-            return base / file
+            return start / file
 
     ci = under_ci()
     update = bool(given["update_baseline"])

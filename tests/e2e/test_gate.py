@@ -512,3 +512,31 @@ def test_missing_recordings_are_one_message_with_the_command(suite, standin):
     assert compared.returncode == 1
     assert "7 cases without a recording" in compared.out
     assert suite.run(BASELINE, "--llm-record=refresh", "-q", env=env).returncode == 0
+
+
+def test_called_from_another_folder(project, standin):
+    """The rootdir is that of the tests: what its ini file names is found, and FAILED lines read as they do there."""
+    write_app(project)
+    project.file(
+        "part/tests/test_it.py",
+        """
+        import os, pytest
+
+        @pytest.mark.llm_eval
+        @pytest.mark.parametrize("n", range(12))
+        def test_it(llm_eval, n):
+            llm_eval.record("facts", 0.9 - float(os.environ.get("LESS", 0)) - n / 1000)
+    """,
+    )
+    project.file("part/pytest.ini", "[pytest]\nllm_baseline = base.json\nllm_html = report.html\n")
+    project.file("part/pyproject.toml", "[tool.pytest-llmops.metrics.facts]\ngate = true\n")
+    made = project.run("part", "--llm-update-baseline", "--llm-html=here.html")
+    assert made.returncode == 0, made.out
+    assert (project.path / "part" / "base.json").exists()
+    assert (project.path / "here.html").exists()
+    worse = project.run("part/tests", "--llm-json=run.json", "--junitxml=junit.xml", env={"LESS": ".1"})
+    assert worse.returncode == 1
+    worse.match("FAILED llm-baseline::facts - facts regressed: *")
+    assert (project.path / "part" / "report.html").exists()
+    cases = ElementTree.parse(project.path / "junit.xml").iter("testcase")
+    assert ("llm-baseline", "facts") in {(case.get("classname"), case.get("name")) for case in cases}
