@@ -159,7 +159,9 @@ def _refuse_constant(word: str) -> NoReturn:
 def _why_no_json(text: str, error: ValueError) -> str:
     conflict = re.search(r"^(<{7}|>{7}) ", text, re.MULTILINE)
     if conflict:
-        return f"line {text.count(chr(10), 0, conflict.start()) + 1} is a merge conflict marker; take one side's file"
+        line = text.count("\n", 0, conflict.start()) + 1
+        # Often "created" alone is in conflict: one side's whole file would lack the cases that the other added.
+        return f"line {line} is a merge conflict marker; keep one side's line where both changed it"
     if not text.strip():
         return "the file is empty"
     if not isinstance(error, json.JSONDecodeError):

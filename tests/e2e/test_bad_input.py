@@ -49,6 +49,10 @@ DAMAGES = {
     ),
     "a duplicate case": (replaced("[c1]", "[c0]"), "is there twice (a merge of two branches?); keep one of its lines"),
     "NaN": (replaced(":0.5", ":NaN"), "NaN is no number that can be compared"),
+    "a git conflict": (
+        replaced('"created"', '<<<<<<< HEAD\n"created"'),
+        "line 3 is a merge conflict marker; keep one side's line where both changed it",
+    ),
     "cut in half": (cut, "the file ends in the middle"),
     "600 MB": (huge, "600 MB is more than a baseline can be"),
 }
