@@ -169,8 +169,10 @@ def _prune(arguments: argparse.Namespace) -> int:
 
     paths = arguments.paths or [Path()]
     tests = collect(paths)
-    folders = sorted({folder for path in paths for folder in path.rglob("cassettes") if folder.is_dir()})
-    gone = upkeep.unused(folders, tests.cases, tests.root) if folders else []
+    folders = {folder for path in paths for folder in path.rglob("cassettes") if folder.is_dir()}
+    if tests.folder is not None and tests.folder.is_dir():
+        folders.add(tests.folder)
+    gone = upkeep.unused(sorted(folders), tests) if folders else []
     for path in gone:
         say(f"{'would remove' if arguments.dry_run else 'removed'} {path}")
         if not arguments.dry_run:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,8 @@ def cassette_path(item: pytest.Item, folder: Path | None, suffix: str = "") -> P
     name = item.nodeid.partition("::")[2]
     if trial_of(item).index == 0:
         name = without_trial(name)
-    return _folder(item.config.rootpath, item.path, folder) / storage.file_name(name.replace("::", "-") + suffix)
+    beside = cassette_folder(item.config.rootpath, item.path, folder)
+    return beside / storage.file_name(name.replace("::", "-") + suffix)
 
 
 def live_folder(config: pytest.Config) -> Path:
@@ -85,14 +87,28 @@ def fixture_cassette_path(
     config: pytest.Config, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest, folder: Path | None
 ) -> Path:
     """The cassette of a fixture of wider scope, beside the file that defines it."""
-    defined_in = Path(fixturedef.func.__code__.co_filename)
     parameter = getattr(request, "param_index", 0)
     name = f"fixture-{fixturedef.argname}" + (f"-{parameter}" if parameter else "")
-    return _folder(config.rootpath, defined_in, folder) / storage.file_name(name)
+    return cassette_folder(config.rootpath, fixture_file(fixturedef), folder) / storage.file_name(name)
+
+
+def fixture_file(fixturedef: pytest.FixtureDef[Any]) -> Path:
+    """The file that defines a fixture."""
+    function = inspect.unwrap(fixturedef.func)  # a decorator's own file, or a plugin's, is not where it belongs
+    while isinstance(function, partial):
+        function = inspect.unwrap(function.func)
+    return Path(inspect.getfile(function if hasattr(function, "__code__") else type(function)))
 
 
 @lru_cache
-def _folder(root: Path, file: Path, folder: Path | None) -> Path:
+def cassette_folder(root: Path, file: Path, folder: Path | None) -> Path:
+    """Where the recordings of a file's tests and fixtures are.
+
+    Args:
+        root: what paths below `folder` are relative to.
+        file: that defines them.
+        folder: another place for all cassettes.
+    """
     if folder is None:
         return file.parent / "cassettes" / file.stem
     try:

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from urllib.parse import parse_qsl
 
 from pytest_llmops import providers
 from pytest_llmops.cassettes import bodies, redaction, spelling, storage
@@ -63,13 +64,29 @@ def secret_in(
 def hidden_secret(
     entry: Interaction, patterns: Sequence[re.Pattern[str]] = (), scrubber: redaction.Scrubber | None = None
 ) -> tuple[str, str] | None:
-    """`secret_in`, for what no line of the file shows: spelled over several events of a stream, or in binary."""
+    """`secret_in`, for what no line shows by itself: by its field's name, over a stream's events, or in binary."""
+    if (named := _named_token(entry)) is not None:
+        return named
     for where, text in _hidden(entry):
         kind = redaction.find_in_any_form(text, patterns=patterns)
         if kind is None and scrubber is not None and scrubber(text) != text:
             kind = "what scrub masks, where nothing can be masked"
         if kind is not None:
             return where, kind
+    return None
+
+
+def _named_token(entry: Interaction) -> tuple[str, str] | None:
+    for name in ("request", "response"):
+        body = entry[name].get("body") or {}
+        if "json" in body:
+            found = redaction.locate_token(body["json"])
+            if found is not None:
+                return f"{name}.body.json.{found[0]}", found[1]
+    if "x-www-form-urlencoded" in str(entry["request"].get("content_type", "")):
+        for field, text in parse_qsl(bodies.decode(entry["request"].get("body")).decode("utf-8", "replace")):
+            if redaction.is_token(field, text):
+                return f"request.body, field {field}", f"the value of {field}"
     return None
 
 

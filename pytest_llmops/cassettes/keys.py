@@ -28,6 +28,7 @@ SECRET_QUERY = frozenset(
         *("x-amz-signature", "x-amz-credential", "x-amz-security-token", "x-goog-signature", "x-goog-credential"),
     }
 )
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^\s\"'<>\\]+", re.IGNORECASE)
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
@@ -60,6 +61,30 @@ def clean_url(url: str) -> str:
     pairs = parse_qsl(parts.query, keep_blank_values=True)
     query = urlencode([(k, v) for k, v in pairs if k.lower() not in SECRET_QUERY])
     return f"{parts.scheme}://{host}{parts.path}{'?' + query if query else ''}"
+
+
+def clean_text(text: str) -> str:
+    """A text with the URLs in it as `clean_url` gives them: clients' errors name what they could not reach."""
+    return _URL.sub(lambda match: _cleaned(match.group()), text) if "://" in text else text
+
+
+def _cleaned(url: str) -> str:
+    try:
+        return clean_url(url)
+    except ValueError:  # only looks like one
+        return url
+
+
+def clean_location(location: str) -> str:
+    """Where a redirect leads, without secret query parameters; it may be relative."""
+    try:
+        parts = urlsplit(location)
+    except ValueError:
+        return location
+    pairs = parse_qsl(parts.query, keep_blank_values=True)
+    kept = [(k, v) for k, v in pairs if k.lower() not in SECRET_QUERY]
+    query = parts.query if kept == pairs else urlencode(kept)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query=query).geturl()
 
 
 def address(method: str, url: str, route: Route | None) -> str:

@@ -85,6 +85,20 @@ _SECRETS: tuple[tuple[str, str, re.Pattern[str]], ...] = tuple(
     )
 )
 """Kind, what stands in every text that holds one (looked for first: a hundred times as fast), and the shape."""
+_TOKEN_FIELDS = frozenset(
+    {
+        *("authorization", "proxy_authorization", "authorization_token", "access_token", "refresh_token", "id_token"),
+        *("client_secret", "client_assertion", "api_key", "apikey", "x_api_key", "secret_access_key", "session_token"),
+    }
+)
+"""What the credentials of others are called in a body: of a tool server the model is to call, of a sign-in."""
+_TOKEN = re.compile(r"(?:(?:Basic|Bearer|Token) )?[^\s\[<{$]\S{11,}\Z")
+_NAMED = re.compile(
+    rf"(\"(?:{'|'.join(sorted(_TOKEN_FIELDS)).replace('_', '[_-]')})\"\s*:\s*\")"
+    r"((?:Basic |Bearer |Token )?[^\s\[<{$\"\\][^\s\"\\]{11,})(?=\")",
+    re.IGNORECASE,
+)
+"""Such a field in JSON, up to where its value begins; and the value."""
 _KEY_BLOCK = re.compile(r'-----BEGIN [A-Z ]*PRIVATE KEY(?:[^"\\]|\\[^"])*')
 _WITHIN_A_WORD = frozenset(string.ascii_letters + string.digits + "_-")
 _ESCAPE = re.compile(r"(?:\\[nrtbf]|%[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4})\Z")
@@ -153,8 +167,9 @@ def find_in_name(stem: str, patterns: Sequence[re.Pattern[str]] = ()) -> tuple[i
 
 
 def mask(text: str, environ: Mapping[str, str] = os.environ) -> str:
-    """`text`, which may be JSON, with everything that `find_secret` would find replaced by ``[secret]``."""
+    """`text`, which may be JSON, with everything that would not be recorded replaced by ``[secret]``."""
     text = _KEY_BLOCK.sub(MASKED, text)
+    text = _NAMED.sub(lambda found: found[1] + MASKED, text)
     for _, sign, pattern in _SECRETS:
         if sign in text:
             for match in reversed(list(_found(pattern, text))):
@@ -193,6 +208,20 @@ def locate_secret(
         if kind is not None:
             return path, kind
     return None
+
+
+def locate_token(document: Any) -> tuple[str, str] | None:
+    """(field path, kind) of the first value that is a credential by its field's name, whatever it looks like."""
+    for path, text in strings(document):
+        field = path.rpartition(".")[2]
+        if text != field and is_token(field, text):
+            return path, f"the value of {field}"
+    return None
+
+
+def is_token(field: str, text: str) -> bool:
+    """Whether a field's text is a credential, and no placeholder (``[scrubbed]``, ``<token>``, ``${TOKEN}``)."""
+    return field.lower().replace("-", "_") in _TOKEN_FIELDS and _TOKEN.match(text) is not None
 
 
 class Scrubber:

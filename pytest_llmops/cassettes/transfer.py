@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pytest_llmops.cassettes import bodies
-from pytest_llmops.cassettes.keys import Request
+from pytest_llmops.cassettes.keys import Request, clean_location, clean_text
 from pytest_llmops.cassettes.redaction import KEPT_HEADERS
 from pytest_llmops.cassettes.storage import Interaction
 from pytest_llmops.errors import CassetteError
@@ -171,7 +171,7 @@ class Transfer:
             self.ended = time.perf_counter()
         if self.ended is None:
             kind = type(error).__name__ + (f"/{type(reason).__name__}" if reason is not None else "")
-            failure = {"type": kind, "message": str(error if reason is None else reason)}
+            failure = {"type": kind, "message": clean_text(str(error if reason is None else reason))}
             body = b"".join(self._parts)
             response = self._response(body) if self._status is not None else {}
             self._finish({**response, "error": failure}, truncated=self._status is not None)
@@ -185,6 +185,8 @@ class Transfer:
 
     def _response(self, body: bytes) -> dict[str, Any]:
         headers = {name: value for name, value in sorted(self._headers.items()) if name in KEPT_HEADERS}
+        if "location" in headers:
+            headers["location"] = clean_location(headers["location"])
         encoding = self._headers.get("content-encoding", "")
         if encoding and body:
             decoded = bodies.without_content_encoding(body, encoding)

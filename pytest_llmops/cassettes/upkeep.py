@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from pytest_llmops.cassettes import bodies, foreign, inspection, keeping, keys, redaction, storage
 from pytest_llmops.errors import CassetteError
@@ -65,28 +66,48 @@ def convert(
     return done
 
 
-def unused(folders: Sequence[Path], known: Collection[str], root: Path) -> list[Path]:
-    """The cassettes below `folders` whose test or case is gone.
+class Tests(Protocol):
+    """Which tests there are, and where they have their recordings."""
 
-    Args:
-        folders: where to look; only files that say which test recorded them are judged.
-        known: the keys of all cases that exist (node ids without trial).
-        root: what node ids are relative to.
-    """
+    @property
+    def recorded(self) -> Collection[tuple[Path, str]]:
+        """The folder of each one's recordings, and its name there."""
+
+    @property
+    def root(self) -> Path:
+        """What node ids are relative to."""
+
+    def module(self, folder: Path) -> Path | None:
+        """The module whose recordings a folder holds; None where nothing is known of it."""
+
+    def knows(self, module: Path) -> bool:
+        """Whether all tests of a module are known."""
+
+
+def unused(folders: Sequence[Path], tests: Tests) -> list[Path]:
+    """The cassettes below `folders` whose test, case or fixture is gone; only files that say what recorded them."""
     found = []
     for path in inspection.files(folders):
         test = storage.header(path) if path.suffix == ".json" else None
         if not test or "::" not in test:
             continue
-        gone = _fixture_is_gone(test, root) if path.name.startswith("fixture-") else test not in known
+        folder = path.parent.resolve()
+        module = tests.module(folder)
+        if module is None:
+            continue
+        if path.name.startswith("fixture-"):
+            gone = _fixture_is_gone(test, module, tests.root)
+        else:
+            gone = (folder, test.partition("::")[2]) not in tests.recorded and tests.knows(module)
         if gone:
             found.append(path)
     return found
 
 
-def _fixture_is_gone(test: str, root: Path) -> bool:
+def _fixture_is_gone(test: str, module: Path, root: Path) -> bool:
     file, _, name = test.partition("::")
+    quoted = re.escape(name)
+    known = re.compile(rf"\bdef {quoted}\b|\bname\s*=\s*[\"']{quoted}[\"']|^{quoted}\b.*=", re.MULTILINE)
     source = root / file
-    candidates = [source] if source.is_file() else [source / "conftest.py", root / "conftest.py"]
-    pattern = re.compile(rf"\bdef {re.escape(name)}\b")
-    return not any(c.is_file() and pattern.search(c.read_text(encoding="utf-8", errors="replace")) for c in candidates)
+    candidates = (module, source) if source.is_file() else (module, source / "conftest.py", root / "conftest.py")
+    return not any(c.is_file() and known.search(c.read_text(encoding="utf-8", errors="replace")) for c in candidates)

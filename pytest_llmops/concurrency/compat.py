@@ -229,13 +229,19 @@ def _shared_fixtures(item: pytest.Function) -> list[str]:
     return [name for name in item.fixturenames if defs.get(name) and defs[name][-1].scope != "function"]
 
 
+_HARMLESS = frozenset({"_pytest", "pytest_llmops", "pytest_recording"})
+
+
 def own_fixtures(item: pytest.Item) -> Iterator[tuple[str, Callable[..., Any]]]:
-    """(name, function) of the fixtures set up for this item alone, without pytest's own and this package's."""
+    """(name, function) of the fixtures set up for this item alone, without pytest's own and this package's.
+
+    Nor those of pytest-recording: every test has them, and they patch only for those that its markers name.
+    """
     info = getattr(item, "_fixtureinfo", None)
     for name in getattr(item, "fixturenames", ()):
         for definition in (info.name2fixturedefs.get(name) or ()) if info is not None else ():
             module = getattr(definition.func, "__module__", "") or ""
-            if definition.scope == "function" and module.partition(".")[0] not in ("_pytest", "pytest_llmops"):
+            if definition.scope == "function" and module.partition(".")[0] not in _HARMLESS:
                 yield name, definition.func
 
 

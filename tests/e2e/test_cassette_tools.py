@@ -147,6 +147,64 @@ def test_prune_removes_nothing_where_collection_fails(recorded: Project) -> None
     assert len(cassettes(recorded)) == 2
 
 
+FIXTURE = """
+    import pytest
+    import app
+
+    @pytest.fixture(scope="session", name="{name}")
+    def _made():
+        return app.ask("{name}")
+"""
+SKIPPED = """
+    import os
+    import pytest
+    import app
+
+    if "EXTRA" not in os.environ:
+        pytest.skip("needs an extra", allow_module_level=True)
+
+    @pytest.mark.llm_eval
+    def test_extra(llm_eval):
+        llm_eval.run(app.ask, "extra")
+"""
+SLOW = """
+    import pytest
+    import app
+
+    @pytest.mark.slow
+    @pytest.mark.llm_eval
+    def test_slow(llm_eval, of_conftest, of_plugin):
+        llm_eval.run(app.ask, "slow")
+"""
+
+
+def test_prune_keeps_what_belongs_to_tests_that_do_not_run_here(project: Project, standin: StandIn) -> None:
+    """They are deselected or ignored by the project's options, or skipped; fixtures go by other names."""
+    project.file("app.py", APP)
+    project.file("support.py", FIXTURE.format(name="of_plugin"))
+    project.file("part/conftest.py", FIXTURE.format(name="of_conftest"))
+    project.file("conftest.py", 'pytest_plugins = ["support"]')
+    project.file("pytest.ini", "[pytest]\npythonpath = .\nmarkers = slow")
+    for name, text in {"slow": SLOW, "extra": SKIPPED, "other": SKIPPED.replace("test_extra", "test_other")}.items():
+        project.file(f"part/test_{name}.py", text)
+    env = {"LLM_BASE": standin.url, "EXTRA": "1"}
+    for folder in ((), ("--llm-cassette-dir=kept",)):
+        recording = project.run("-q", *folder, env=env)
+        assert recording.outcomes == {"passed": 3}, recording.out
+    ini = '[pytest]\npythonpath = .\nmarkers = slow\naddopts = -m "not slow" --ignore=part/test_other.py\n'
+    project.file("pytest.ini", ini + "llm_cassette_dir = kept")
+    prune = project.command("cassettes", "prune")
+    prune.match("0 cassettes without a test; 1 cases collected")
+    project.file("part/pytest.ini", "[pytest]\npythonpath = ..")  # run from here, the root is another
+    project.command("cassettes", "prune", "part").match("0 cassettes without a test; 1 cases collected")
+    (project.path / "part/test_other.py").unlink()
+    (project.path / "part/pytest.ini").unlink()
+    project.file("support.py", "")
+    project.command("cassettes", "prune").match("4 cassettes without a test; 1 cases collected")
+    left = sorted(path.name.rpartition("-")[0] for path in project.path.rglob("*.json"))
+    assert left == sorted(2 * ["fixture-of_conftest", "test_slow", "test_extra"])
+
+
 def test_diff_shows_new_gone_and_changed_answers(recorded: Project) -> None:
     one, two = cassettes(recorded)
     assert recorded.command("cassettes", "diff", str(one), str(one)).out.strip() == "0 differences"

@@ -267,6 +267,53 @@ SHAPES = """
 """
 
 
+BODIES = """
+    import asyncio, io, json, os
+    import aiohttp, multidict, pytest
+
+    URL = os.environ["LLM_BASE"]
+    CHAT = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hi!"}]}
+    FORM = {"model": "whisper-1", "language": "de"}
+
+    def parts():
+        writer = aiohttp.MultipartWriter("form-data")
+        for name, value in FORM.items():
+            writer.append(value).set_content_disposition("form-data", name=name)
+        return writer
+
+    BODIES = {
+        "payload of JSON": lambda: aiohttp.JsonPayload(CHAT),
+        "payload of bytes": lambda: aiohttp.BytesPayload(json.dumps(CHAT).encode()),
+        "pairs": lambda: list(FORM.items()),
+        "fields": lambda: multidict.MultiDict(FORM),
+        "file": lambda: {**FORM, "file": io.BytesIO(b"RIFF")},
+        "parts": parts,
+    }
+
+    @pytest.mark.llm_eval
+    @pytest.mark.parametrize("body", BODIES)
+    def test_body(llm_eval, body):
+        async def post():
+            path = "/v1/chat/completions" if body.startswith("payload") else "/v1/audio/transcriptions"
+            async with aiohttp.ClientSession() as session, session.post(URL + path, data=BODIES[body]()) as answer:
+                return answer.status
+        assert llm_eval.run(asyncio.run, post()).output in (200, 404)
+"""
+
+
+def test_aiohttp_sends_every_kind_of_body(project: Project, standin: StandIn) -> None:
+    project.file("test_bodies.py", BODIES)
+    env = {"LLM_BASE": standin.url}
+    recording = project.run("-q", "--llm-record-hosts=all", env=env)
+    assert recording.outcomes == {"passed": 6}, recording.out[-3000:]
+    kinds = [(asked.headers["content-type"].partition(";")[0], len(asked.body) > 20) for asked in standin.requests]
+    form, whole = "application/x-www-form-urlencoded", "multipart/form-data"
+    media = ["application/json", "application/octet-stream", form, form, whole, whole]
+    assert kinds == [(kind, True) for kind in media]
+    replay = project.run("-q", "--llm-record-hosts=all", "--llm-record=none", env=env)
+    assert (replay.outcomes, len(standin.requests)) == ({"passed": 6}, 6), replay.out[-3000:]
+
+
 @pytest.fixture(scope="module")
 def shapes(tmp_path_factory: pytest.TempPathFactory, provider_standin: StandIn) -> Both:
     project = Project(tmp_path_factory.mktemp("shapes"))

@@ -165,6 +165,28 @@ def test_no_more_bodies_run_at_once_than_asked_for(project: Project) -> None:
     run.match("16 overlapped, up to 8 at once in a process; 0 ran on their own", "* 16 passed in *")
 
 
+def test_plugins_that_are_merely_installed_stop_nothing_from_overlapping(project: Project) -> None:
+    """pytest-recording gives every test a fixture that would patch HTTP if a marker said so."""
+    project.file(
+        "test_kinds.py",
+        """
+        import pytest
+
+        @pytest.mark.llm_eval
+        def test_plain(): pass
+
+        @pytest.mark.llm_eval
+        @pytest.mark.block_network
+        def test_blocked(): pass
+        """,
+    )
+    run = project.run("--llm-record=live", "--llm-concurrency=2", "--llm-concurrency-report")
+    run.match(
+        "1 overlapped, up to 1 at once in a process; 1 ran on their own",
+        "  1 × marker block_network: pytest-recording blocks the network for the process: *",
+    )
+
+
 def test_without_the_option_nothing_overlaps(project: Project) -> None:
     project.file("test_sleepers.py", SLEEPERS.replace("16", "3"))
     run = concurrent(project, PEAK="1")

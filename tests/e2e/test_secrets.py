@@ -12,6 +12,7 @@ from tests.conftest import Project
 from tests.standin import Reply, StandIn
 
 KEY = "sk-ant-api03-" + "Pl4nt3d" * 6
+OPAQUE = "xyzzy-Pl4nt3d-0paque"
 PIECES = [KEY[i : i + 8] for i in range(0, len(KEY), 8)]
 URL = "postgres%3A%2F%2Fbob%3Ahunter22%40db.example.com%2Fx"
 
@@ -83,6 +84,16 @@ HIDDEN: dict[str, tuple[Reply, str]] = {
     "binary question": (Reply("ok"), RAW + f'content=b"\\xff{KEY}")'),
     "query": (Reply("ok"), f'post("q", "/v1/chat/completions?db={URL}")'),
     "form": (Reply("ok"), RAW + 'data={"db": "postgres://bob:hunter22@db/x"})'),
+    "key of a tool server": (
+        Reply("ok"),
+        f'post("q", tools=[{{"type": "mcp", "server_url": "https://mcp.example", "authorization": "{OPAQUE}"}}])',
+    ),
+    "headers of a tool server": (
+        Reply("ok"),
+        f'post("q", tools=[{{"type": "mcp", "headers": {{"Authorization": "Basic {OPAQUE}"}}}}])',
+    ),
+    "sign-in": (Reply("ok"), RAW + f'data={{"grant_type": "client_credentials", "client_secret": "{OPAQUE}"}})'),
+    "token": (Reply(body=b'{"access_token": "%s", "expires_in": 60}' % OPAQUE.encode()), 'post("q")'),
 }
 
 CARELESS = """
@@ -98,15 +109,58 @@ def test_a_secret_is_found_wherever_it_hides(where: str, project: Project, stand
     project.file("app.py", APP)
     project.file("test_app.py", a_test(call))
     standin.script(reply)
-    run = project.run("-q", env={"LLM_BASE": standin.url})
+    run = project.run("-q", "--llm-json=run.json", env={"LLM_BASE": standin.url})
     assert run.outcomes == {"passed": 1, "errors": 1}, run.out
     run.match("*not written: * looks like a secret (*")
     assert not list(project.path.rglob("cassettes/**/*.json*"))
+    assert on_disk(project, OPAQUE, KEY) == []
     project.file("conftest.py", CARELESS)  # what another tool has written
     assert project.run("-q", env={"LLM_BASE": standin.url}).outcomes == {"passed": 1}
     audit = project.command("cassettes", "audit", "cassettes")
     audit.match(f"*{cassette(project).name}:*looks like a secret (*", "1 cassette read, * finding*")
-    assert (audit.returncode, "hunter22" in audit.out, KEY in audit.out) == (1, False, False)
+    assert (audit.returncode, [text for text in ("hunter22", KEY, OPAQUE) if text in audit.out]) == (1, [])
+
+
+ELSEWHERE = f"""
+    import asyncio, os
+    import aiohttp, httpx, pytest
+    from aiohttp.abc import AbstractResolver
+
+    BODY = {{"model": "gpt-4o-mini", "messages": []}}
+
+    class Silent(AbstractResolver):
+        async def resolve(self, *_, **__): await asyncio.sleep(60)
+        async def close(self): pass
+
+    async def unreachable():
+        limit = aiohttp.ClientTimeout(connect=0.01)
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(resolver=Silent()), timeout=limit) as session:
+            await session.post("http://slow.example/v1/chat/completions?api-key={OPAQUE}", json=BODY)
+
+    @pytest.mark.llm_eval
+    def test_error_that_names_the_url():
+        with pytest.raises(TimeoutError, match="Connection timeout to host http://slow.example/v1/chat/completions"):
+            asyncio.run(unreachable())
+
+    @pytest.mark.llm_eval
+    def test_redirect():
+        got = httpx.post(os.environ["LLM_BASE"] + "/v1/chat/completions", json=BODY, follow_redirects=True)
+        assert got.status_code == 200
+"""
+
+
+def test_keys_in_urls_are_left_out_of_what_is_recorded(project: Project, standin: StandIn) -> None:
+    """An error's words may quote the URL, and a redirect lead to a signed one; both replay without."""
+    project.file("test_app.py", ELSEWHERE)
+    standin.script(
+        Reply(body=b"", status=307, headers={"location": f"/moved/v1/chat/completions?sig={OPAQUE}"}), Reply("ok")
+    )
+    env = {"LLM_BASE": standin.url}
+    recording = project.run("-q", "-p", "no:cacheprovider", env=env)
+    assert (recording.outcomes, standin.requests[1].query) == ({"passed": 2}, f"sig={OPAQUE}"), recording.out
+    assert on_disk(project, OPAQUE) == []
+    replay = project.run("-q", "--llm-record=none", env=env)
+    assert (replay.outcomes, len(standin.requests)) == ({"passed": 2}, 2), replay.out
 
 
 def test_a_secret_in_a_parameter_is_refused_before_anything_is_paid(project: Project, standin: StandIn) -> None:

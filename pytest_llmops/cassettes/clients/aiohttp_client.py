@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from types import ModuleType, SimpleNamespace
 from typing import Any, cast
-from urllib.parse import urlencode
 
 from pytest_llmops.cassettes import scope
 from pytest_llmops.cassettes.clients.played import kind_of
@@ -83,13 +82,13 @@ async def _body(module: ModuleType, session: Any, kwargs: dict[str, Any], header
         return data.encode()
     if isinstance(data, (bytes, bytearray, memoryview)):
         return bytes(data)
-    if isinstance(data, dict):
-        headers.setdefault("content-type", "application/x-www-form-urlencoded")
-        return urlencode(data, doseq=True).encode()
-    if isinstance(data, module.FormData):
-        payload = data()
-        headers["content-type"] = payload.content_type
-        kwargs["headers"] = {**dict(kwargs.get("headers") or {}), "Content-Type": payload.content_type}
+    if isinstance(data, (Mapping, list, tuple)):
+        data = module.FormData(data)  # of fields and files, as aiohttp takes it
+    payload = data() if isinstance(data, module.FormData) else data
+    if isinstance(payload, module.Payload):
+        if "content-type" not in headers:
+            headers["content-type"] = payload.content_type
+            kwargs["headers"] = {**dict(kwargs.get("headers") or {}), "Content-Type": payload.content_type}
         body = await payload.as_bytes()
     elif hasattr(data, "read"):
         body = data.read()
