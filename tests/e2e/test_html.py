@@ -18,7 +18,9 @@ from pytest_llmops.compare import summarize
 from pytest_llmops.records import BrokenCase, Call, Comparison, Measurement, ToolCall
 from pytest_llmops.reports import html
 from pytest_llmops.safety_record import GuardrailUse
+from tests.conftest import Project
 from tests.e2e.user import speaking_to, write_app
+from tests.standin import StandIn
 from tests.unit.made_up import run, trial
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -84,9 +86,10 @@ TEST = """
 """
 
 
-@pytest.fixture
-def report(project, standin):
+@pytest.fixture(scope="module")
+def made_once(tmp_path_factory):
     """The report of a run that failed its gate, made as a user makes it."""
+    project = Project(tmp_path_factory.mktemp("report"))
     write_app(project)
     project.file("test_it.py", TEST)
     project.file("pyproject.toml", "[tool.pytest-llmops.metrics.brevity]\ngate = true\ntolerance = 0.0001\n")
@@ -95,12 +98,20 @@ def report(project, standin):
     ]
     project.file("cases.jsonl", "\n".join(lines))
     arguments = ("--llm-baseline=base.json", "--llm-record=live", "--llm-json=run.json")
-    made = project.run(*arguments, "--llm-update-baseline", env=speaking_to(standin))
+    more = f" with much more {HOSTILE}"
+    with StandIn() as standin:
+        made = project.run(*arguments, "--llm-update-baseline", env=speaking_to(standin))
+        failed = project.run(*arguments, "--llm-html=out/report.html", env=speaking_to(standin, MORE=more))
     assert made.returncode == 0, made.out
     assert (project.path / "base.answers.jsonl.gz").exists()
-    more = f" with much more {HOSTILE}"
-    failed = project.run(*arguments, "--llm-html=out/report.html", env=speaking_to(standin, MORE=more))
     assert failed.returncode == 1
+    return project.path
+
+
+@pytest.fixture
+def report(project, made_once):
+    """The test's own copy of it."""
+    shutil.copytree(made_once, project.path, dirs_exist_ok=True)
     return project
 
 
