@@ -635,6 +635,10 @@ def test_under_a_budget_every_live_call_needs_a_price(project: Project, standin:
         "FAILED test_asking.py::test_asks?0? - BudgetExceeded: under --llm-budget every live call needs a price:",
     )
     run.match("* 1 failed, 7 deselected in *")
+    standin.script(Reply("Uncounted.", usage={}))
+    uncounted = project.run(*PLUGINS, "--llm-budget=5", "-k", "asks[1]", env={**env, "MODEL": "gpt-4o-mini"})
+    uncounted.match("*cost of * is unknown: the provider did not count tokens (streams: ask for usage*")
+    uncounted.no_match("*add it to pyproject.toml*")
 
 
 @pytest.mark.parametrize(("args", "n"), [(("--llm-concurrency=8",), None), ((), 2), ((), None)])
