@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pytest_llmops import run_commands
 from pytest_llmops.console import Parser, project, root, say, share, warn, width
-from pytest_llmops.errors import LlmopsError
+from pytest_llmops.errors import CassetteError, LlmopsError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -203,14 +203,22 @@ def _diff(arguments: argparse.Namespace) -> int:
 def _textconv(arguments: argparse.Namespace) -> int:
     from pytest_llmops.cassettes import merging
 
-    say(merging.as_text(merging.checked(arguments.path)).rstrip("\n"))
+    try:
+        text = merging.as_text(merging.checked(arguments.path))
+    except CassetteError as error:  # git would show nothing at all, of no file, if this failed
+        text = merging.as_it_is(arguments.path, error)
+    say(text.rstrip("\n"))
     return 0
 
 
 def _merge(arguments: argparse.Namespace) -> int:
     from pytest_llmops.cassettes import merging
 
-    conflicts = merging.merge(arguments.base, arguments.ours, arguments.theirs)
+    try:
+        conflicts = merging.merge(arguments.base, arguments.ours, arguments.theirs)
+    except CassetteError as error:  # another tool's file, or one that is damaged
+        warn(f"{error}: merged as text")
+        return merging.merge_as_text(arguments.base, arguments.ours, arguments.theirs)
     for conflict in conflicts:
         warn(f"{conflict}")
     return 1 if conflicts else 0

@@ -18,7 +18,7 @@ import pytest
 from pytest_llmops import providers
 from pytest_llmops.cassettes.miss import CassetteMiss
 from pytest_llmops.cassettes.watcher import watch
-from pytest_llmops.totals import price_advice
+from pytest_llmops.totals import why_no_cost
 
 if TYPE_CHECKING:
     from pytest_llmops.cassettes.transfer import Transfer
@@ -156,9 +156,8 @@ class Budget:
             with self._ledger.opened() as values:
                 values["usd"] = values.get("usd", 0.0) + call.cost_usd
         elif call.error is None or call.input_tokens is not None:
-            advice = price_advice([call])
             transfer.tape.misses.append(
-                BudgetExceeded(f"under --llm-budget every live call needs a price:\n  {advice}")
+                BudgetExceeded(f"under --llm-budget every live call needs a price:\n  {why_no_cost([call])}")
             )
 
 

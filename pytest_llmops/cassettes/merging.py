@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Sequence
 from difflib import unified_diff
 from pathlib import Path
@@ -51,6 +52,30 @@ def merge(base: Path, ours: Path, theirs: Path) -> list[str]:
             merged.append(chosen)
     storage.save(ours, merged, test=storage.header(ours) or storage.header(theirs) or "")
     return conflicts
+
+
+def merge_as_text(base: Path, ours: Path, theirs: Path) -> int:
+    """Merge what is no cassette as git does without a driver: conflict markers where both changed a line.
+
+    Returns:
+        0 where it went well, as git wants it of a driver.
+    """
+    sides = ("ours", "base", "theirs")
+    labels = [word for side in sides for word in ("-L", side)]
+    done = subprocess.run(["git", "merge-file", "-q", *labels, str(ours), str(base), str(theirs)], check=False)
+    return min(done.returncode, 127)  # more would mean to git that the driver failed
+
+
+def as_it_is(path: Path, error: CassetteError) -> str:
+    """The text of a file that is no cassette.
+
+    Raises:
+        CassetteError: `error`, where there is no text.
+    """
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        raise error from None
 
 
 def _identified(path: Path) -> Identified:

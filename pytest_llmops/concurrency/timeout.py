@@ -58,15 +58,23 @@ class Timeout:
 
     def _applies(self, item: pytest.Item) -> bool:
         window = self._config.pluginmanager.get_plugin("llmops-window")
+        other = of_pytest_timeout(self._config)
         return (
             hasattr(signal, "setitimer")
             and threading.current_thread() is threading.main_thread()
             and item.get_closest_marker(MARKER) is not None
             and item.get_closest_marker("timeout") is None  # pytest-timeout's: it has the timer
+            and (other is None or other > self._seconds)
             and (window is None or window.reason(item) is not None)
         )
 
 
-def message(seconds: float) -> str:
+def of_pytest_timeout(config: pytest.Config) -> float | None:
+    """The limit that pytest-timeout was given for all tests, by option, ini file or environment; None: none."""
+    limit = getattr(config, "_env_timeout", None)  # where it keeps it, in all its versions
+    return float(limit) if isinstance(limit, (int, float)) and limit > 0 else None
+
+
+def message(seconds: float, option: str = "--llm-timeout") -> str:
     """What a test that took too long fails with."""
-    return f"Timeout: the test took longer than {seconds:g} s (--llm-timeout)"
+    return f"Timeout: the test took longer than {seconds:g} s ({option})"

@@ -19,7 +19,7 @@ from pytest_llmops.concurrency.attempt import Attempt, in_body, owner
 from pytest_llmops.concurrency.order import Order
 from pytest_llmops.concurrency.routing import KeptSubtests, Routing
 from pytest_llmops.concurrency.slots import Slots
-from pytest_llmops.concurrency.timeout import message
+from pytest_llmops.concurrency.timeout import message, of_pytest_timeout
 
 if TYPE_CHECKING:
     from pytest_llmops.concurrency.report import Report
@@ -187,7 +187,7 @@ class Window:
 
     @pytest.hookimpl(tryfirst=True, optionalhook=True)
     def pytest_timeout_set_timer(self, item: pytest.Item) -> bool | None:
-        """pytest-timeout would time the replay; its marker's limit is kept here."""
+        """pytest-timeout would time the replay; its limit is kept here."""
         return True if self.reason(item) is None else None
 
     # -- ahead of their turn ----------------------------------------------------------------------------------------
@@ -209,8 +209,13 @@ class Window:
     def _limit_of(self, item: pytest.Item) -> float | None:
         marker = item.get_closest_marker("timeout")  # pytest-timeout's
         given = marker.kwargs.get("timeout", marker.args[0] if marker.args else None) if marker is not None else None
-        self._timed = self._timed or bool(given)
-        return float(given) if given else self._settings.timeout
+        if given:
+            limits = [float(given)]
+        else:
+            known = (self._settings.timeout, of_pytest_timeout(self._config))
+            limits = [limit for limit in known if limit is not None]
+        self._timed = self._timed or bool(limits)
+        return min(limits, default=None)
 
     def _set_up(self, attempt: Attempt) -> None:
         item = attempt.item
@@ -354,7 +359,8 @@ class Window:
             if attempt.timeout is not None and attempt.started is not None and not attempt.done:
                 remaining = attempt.started[1] + attempt.timeout + self._held_s(attempt) - now
                 if remaining <= 0:
-                    self._give_up(attempt, message(attempt.timeout))
+                    ours = attempt.timeout == self._settings.timeout
+                    self._give_up(attempt, message(attempt.timeout, "--llm-timeout" if ours else "pytest-timeout"))
                 else:
                     left = min(left, remaining)
         return left

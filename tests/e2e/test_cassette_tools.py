@@ -285,6 +285,40 @@ def test_git_merges_two_branches_that_both_recorded(recorded: Project, standin: 
     assert "You said: Right?" in git(recorded, "diff", "main", "left", "--", "cassettes")
 
 
+def test_git_shows_and_merges_other_files_and_damaged_cassettes_as_text(recorded: Project) -> None:
+    """They match the same pattern; git shows no difference of any file if one cannot be converted."""
+    git(recorded, "init", "-q", "-b", "main")
+    recorded.command("init")
+    lines = [f'  "setting {number}": 0,' for number in range(9)]
+    other = recorded.file("cassettes/more/settings.json", "\n".join(["{", *lines, '  "last": 0', "}"]) + "\n")
+    git(recorded, "add", "-A")
+    git(recorded, "commit", "-qm", "base")
+    text = other.read_text()
+    damaged = cassettes(recorded)[-1]
+    whole = damaged.read_text()
+    damaged.write_text("<<<<<<< HEAD\n" + whole)
+    other.write_text(text.replace('"setting 1": 0', '"setting 1": 1'))
+    shown = git(recorded, "diff")
+    assert "+<<<<<<< HEAD" in shown
+    assert '+  "setting 1": 1,' in shown
+    damaged.write_text(whole)
+    git(recorded, "commit", "-qam", "left")
+    git(recorded, "checkout", "-q", "-b", "right", "HEAD~1")
+    other.write_text(text.replace('"last": 0', '"last": 1'))
+    git(recorded, "commit", "-qam", "right")
+    git(recorded, "merge", "-q", "main")
+    merged = other.read_text()
+    assert ('"setting 1": 1' in merged, '"last": 1' in merged) == (True, True)
+    other.write_text(merged.replace('"last": 1', '"last": 2'))
+    git(recorded, "commit", "-qam", "two")
+    git(recorded, "checkout", "-q", "-b", "third", "HEAD~1")
+    other.write_text(merged.replace('"last": 1', '"last": 3'))
+    git(recorded, "commit", "-qam", "three")
+    with pytest.raises(AssertionError, match="Merge conflict in cassettes/more/settings"):
+        git(recorded, "merge", "right")
+    assert other.read_text().count("<<<<<<<") == 1, "a conflict to be solved as ever"
+
+
 def test_audit_reports_personal_data_that_is_in_no_dataset(recorded: Project, standin: StandIn) -> None:
     standin.script(lambda request: "Write to ana.souza@example.com or joao@example.org, CPF 529.982.247-25.")
     recorded.file("cases.jsonl", '{"id": "one", "input": "Write to joao@example.org"}\n')

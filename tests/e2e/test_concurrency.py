@@ -499,6 +499,32 @@ def test_timeout_fails_a_test_that_takes_too_long(project: Project, concurrency:
         run.match(f"FAILED test_slow.py::test_{name} - Failed: Timeout: the test took longer than 0.8 s*")
 
 
+def test_the_limit_that_pytest_timeout_has_for_all_tests_is_kept(project: Project) -> None:
+    """It cannot time bodies that overlap itself. What it leaves on the config stands here in its place."""
+    project.file(
+        "conftest.py",
+        """
+        def pytest_configure(config):
+            config._env_timeout = 0.5
+        """,
+    )
+    project.file(
+        "test_slow.py",
+        """
+        import time, pytest
+
+        @pytest.mark.llm_eval
+        @pytest.mark.parametrize("seconds", [30, 0])
+        def test_one(seconds): time.sleep(seconds)
+        """,
+    )
+    for limit in ((), ("--llm-timeout=20",)):
+        run = concurrent(project, "--llm-concurrency=2", *limit)
+        run.match(
+            "FAILED test_slow.py::test_one?30? - *took longer than 0.5 s (pytest-timeout)*", "* 1 failed, 1 passed in *"
+        )
+
+
 def test_bodies_given_up_leave_their_slots_to_others(project: Project) -> None:
     project.file(
         "test_stuck.py",
@@ -648,6 +674,10 @@ def test_under_a_budget_every_live_call_needs_a_price(project: Project, standin:
         "FAILED test_asking.py::test_asks?0? - BudgetExceeded: under --llm-budget every live call needs a price:",
     )
     run.match("* 1 failed, 7 deselected in *")
+    standin.script(Reply("Uncounted.", usage={}))
+    uncounted = project.run(*PLUGINS, "--llm-budget=5", "-k", "asks[1]", env={**env, "MODEL": "gpt-4o-mini"})
+    uncounted.match("*cost of * is unknown: the provider did not count tokens (streams: ask for usage*")
+    uncounted.no_match("*add it to pyproject.toml*")
 
 
 @pytest.mark.parametrize(("args", "n"), [(("--llm-concurrency=8",), None), ((), 2), ((), None)])
