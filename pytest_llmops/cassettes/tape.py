@@ -380,6 +380,19 @@ class Tape:
                 t for t in self.transfers if t.interaction is not None and (capture is None or t.capture is capture)
             ]
 
+    def answered(self, *, capture: object | None = None) -> list[Transfer]:
+        """`finished`, and those whose answer is still being read, or was left unread: a replay has them at once."""
+        with self._lock:
+            return [t for t in self.transfers if t.answered and (capture is None or t.capture is capture)]
+
+    def so_far(self, transfer: Transfer) -> Exchange | None:
+        """The exchange of an answered transfer, with what has come of it; None where that cannot be read yet."""
+        entry = transfer.so_far()
+        if entry is None:
+            return transfer.exchange()
+        keeping.scrub(entry, self.options.scrub)
+        return to_exchange(entry, replayed=False)
+
     def oldest(self) -> datetime | None:
         """When the oldest of the recordings replayed here was made; None where nothing was, or none says."""
         dates = [t.hit.get("recorded_at") for t in self.transfers if t.hit is not None]
