@@ -17,7 +17,7 @@ from pytest_llmops.cassettes.holding import Holding
 from pytest_llmops.cassettes.journal import Journal, KeepsExchanges, Leftovers
 from pytest_llmops.cassettes.recordings import Recordings
 from pytest_llmops.cassettes.storage import Interaction
-from pytest_llmops.cassettes.tape_options import TapeOptions, host_matches
+from pytest_llmops.cassettes.tape_options import TapeOptions, host_and_port, host_matches
 from pytest_llmops.cassettes.transfer import CANCELLED, Transfer, to_exchange
 from pytest_llmops.errors import CassetteError
 from pytest_llmops.exchange import Exchange
@@ -160,9 +160,9 @@ class Tape:
             CassetteMiss: there is no recording, and the mode forbids a call.
         """
         route = providers.detect(method, url, body, hosts=self.options.hosts)
-        host = urlsplit(url).hostname or ""
-        if route is None and not host_matches(host, self.options.record_hosts):
-            if self.mode == "none" and not host_matches(host, self.options.allowed_hosts):
+        host, port = host_and_port(url)
+        if route is None and not host_matches(host, self.options.record_hosts, port):
+            if self.mode == "none" and not host_matches(host, self.options.allowed_hosts, port):
                 raise self.missed(self._not_ours(method, url, host))
             return None
         if self.abandoned or self.closed:
