@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -146,7 +146,7 @@ class Evaluation(Scoring):
         raised = evidence.of_exception(result.error, answered=False)
         if raised is not None or any(trigger.action in evidence.STOPS for trigger in result.reported):
             return True
-        pairs = [self._pair(transfer) for transfer in self.tape.finished(capture=result)]
+        pairs = self._pairs(self.tape.answered(capture=result))
         last = next((pair for pair in reversed(pairs) if pair[0].role == "app"), None)
         if last is None or (last[0].status or 0) < 400:
             return False
@@ -156,8 +156,7 @@ class Evaluation(Scoring):
         """`Result.guardrails_triggered`."""
         found = list(result.reported)
         answered = False
-        for transfer in self.tape.finished(capture=result):
-            exchange, call = self._pair(transfer)
+        for exchange, call in self._pairs(self.tape.answered(capture=result)):
             if exchange.role != "app":
                 continue
             found += evidence.of_exchange(exchange, call, after_answer=answered)
@@ -269,8 +268,8 @@ class Evaluation(Scoring):
         step.check()
 
     def _answered_in(self, step: Step) -> list[tuple[Exchange, Call]]:
-        transfers = [transfer for transfer in self.tape.finished() if step in transfer.steps]
-        pairs = [pair for pair in map(self._pair, transfers) if pair[1] is not None and pair[1].role == "app"]
+        pairs = self._pairs(transfer for transfer in self.tape.answered() if step in transfer.steps)
+        pairs = [pair for pair in pairs if pair[1] is not None and pair[1].role == "app"]
         return cast("list[tuple[Exchange, Call]]", pairs)
 
     def conversation(self, func: Callable[..., Any], /, *, name: str = "", **kwargs: Any) -> Conversation:
@@ -303,15 +302,20 @@ class Evaluation(Scoring):
         return [call for _, call in self.answered() if call.role == "app"]
 
     def answered(self, result: Result | None = None) -> list[tuple[Exchange, Call]]:
-        """The finished LLM exchanges with their calls; only one run's where `result` is given."""
-        pairs = (self._pair(transfer) for transfer in self.tape.finished(capture=result))
+        """The answered LLM exchanges with their calls; only one run's where `result` is given."""
+        pairs = self._pairs(self.tape.answered(capture=result))
         return [(exchange, call) for exchange, call in pairs if call is not None]
 
-    def _pair(self, transfer: Transfer) -> tuple[Exchange, Call | None]:
+    def _pairs(self, transfers: Iterable[Transfer]) -> list[tuple[Exchange, Call | None]]:
+        return [pair for pair in map(self._pair, transfers) if pair is not None]
+
+    def _pair(self, transfer: Transfer) -> tuple[Exchange, Call | None] | None:
         known = self._read.get(transfer.number)
         if known is None:
-            exchange = transfer.exchange()
-            assert exchange is not None  # only finished transfers come here
+            whole = transfer.interaction is not None
+            exchange = transfer.exchange() if whole else self.tape.so_far(transfer)
+            if exchange is None:
+                return None
             call = providers.read(
                 exchange,
                 hosts=self.project.hosts,
@@ -321,7 +325,9 @@ class Evaluation(Scoring):
             )
             if call is not None and transfer.steps:
                 call.step = str(getattr(transfer.steps[-1], "name", "")) or None
-            known = self._read[transfer.number] = (exchange, call)
+            known = (exchange, call)
+            if whole:
+                self._read[transfer.number] = known
         return known
 
     def record(

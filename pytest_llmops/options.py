@@ -91,7 +91,9 @@ def _speed(text: str) -> float:
 
 
 def _hosts(text: str) -> tuple[str, ...]:
-    return tuple(text.replace(",", " ").split())
+    """Names and patterns of hosts, with a port or without, in lower case; of a URL its host and port."""
+    words = text.lower().replace(",", " ").split()
+    return tuple((word.partition("://")[2] or word).partition("/")[0] for word in words)
 
 
 def _shard(text: str) -> tuple[int, int]:

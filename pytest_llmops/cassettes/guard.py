@@ -61,8 +61,8 @@ def _tape() -> Tape | None:
     return tape if tape is not None and tape.mode == "none" else None
 
 
-def _refuse_unless_allowed(tape: Tape, host: str, what: str) -> None:
-    if host in _resolved or host_matches(host, tape.options.allowed_hosts):
+def _refuse_unless_allowed(tape: Tape, host: str, what: str, port: int | None = None) -> None:
+    if host in _resolved or host_matches(host, tape.options.allowed_hosts, port):
         return
     try:
         if ipaddress.ip_address(host).is_loopback:
@@ -123,7 +123,7 @@ def _connect(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
         if self.family in (socket.AF_INET, socket.AF_INET6):
             tape = _tape()
             if tape is not None:
-                _refuse_unless_allowed(tape, str(address[0]), f"a connection (port {address[1]})")
+                _refuse_unless_allowed(tape, str(address[0]), f"a connection (port {address[1]})", address[1])
         return original(self, address)
 
     connect.__name__ = name
@@ -138,7 +138,7 @@ def _send(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
         if self.family in (socket.AF_INET, socket.AF_INET6) and isinstance(address, tuple):
             tape = _tape()
             if tape is not None:
-                _refuse_unless_allowed(tape, str(address[0]), f"a datagram (port {address[1]})")
+                _refuse_unless_allowed(tape, str(address[0]), f"a datagram (port {address[1]})", address[1])
         return original(self, *args)
 
     send.__name__ = name

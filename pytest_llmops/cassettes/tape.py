@@ -17,7 +17,7 @@ from pytest_llmops.cassettes.holding import Holding
 from pytest_llmops.cassettes.journal import Journal, KeepsExchanges, Leftovers
 from pytest_llmops.cassettes.recordings import Recordings
 from pytest_llmops.cassettes.storage import Interaction
-from pytest_llmops.cassettes.tape_options import TapeOptions, host_matches
+from pytest_llmops.cassettes.tape_options import TapeOptions, host_and_port, host_matches
 from pytest_llmops.cassettes.transfer import CANCELLED, Transfer, to_exchange
 from pytest_llmops.errors import CassetteError
 from pytest_llmops.exchange import Exchange
@@ -160,9 +160,9 @@ class Tape:
             CassetteMiss: there is no recording, and the mode forbids a call.
         """
         route = providers.detect(method, url, body, hosts=self.options.hosts)
-        host = urlsplit(url).hostname or ""
-        if route is None and not host_matches(host, self.options.record_hosts):
-            if self.mode == "none" and not host_matches(host, self.options.allowed_hosts):
+        host, port = host_and_port(url)
+        if route is None and not host_matches(host, self.options.record_hosts, port):
+            if self.mode == "none" and not host_matches(host, self.options.allowed_hosts, port):
                 raise self.missed(self._not_ours(method, url, host))
             return None
         if self.abandoned or self.closed:
@@ -379,6 +379,19 @@ class Tape:
             return [
                 t for t in self.transfers if t.interaction is not None and (capture is None or t.capture is capture)
             ]
+
+    def answered(self, *, capture: object | None = None) -> list[Transfer]:
+        """`finished`, and those whose answer is still being read, or was left unread: a replay has them at once."""
+        with self._lock:
+            return [t for t in self.transfers if t.answered and (capture is None or t.capture is capture)]
+
+    def so_far(self, transfer: Transfer) -> Exchange | None:
+        """The exchange of an answered transfer, with what has come of it; None where that cannot be read yet."""
+        entry = transfer.so_far()
+        if entry is None:
+            return transfer.exchange()
+        keeping.scrub(entry, self.options.scrub)
+        return to_exchange(entry, replayed=False)
 
     def oldest(self) -> datetime | None:
         """When the oldest of the recordings replayed here was made; None where nothing was, or none says."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pytest_llmops.cassettes import keys, redaction
 from pytest_llmops.cassettes.asking import Asking
@@ -57,6 +58,30 @@ class TapeOptions:
     answers: dict[str, Interaction] = field(default_factory=dict)
 
 
-def host_matches(host: str, patterns: Iterable[str]) -> bool:
-    """Whether a host is among names and patterns; ``all`` stands for every one."""
-    return any(pattern == "all" or fnmatch(host, pattern) for pattern in patterns)
+def host_matches(host: str, patterns: Iterable[str], port: int | None = None) -> bool:
+    """Whether a host is among names and patterns; ``all`` stands for every one, ``name:8000`` for one port of it.
+
+    Args:
+        host: its name or address.
+        patterns: names and patterns.
+        port: None where it is not known yet: then the host's name decides.
+    """
+    return any(pattern == "all" or fnmatch(host, pattern) or _on_port(host, pattern, port) for pattern in patterns)
+
+
+def _on_port(host: str, pattern: str, port: int | None) -> bool:
+    name, colon, wanted = pattern.rpartition(":")
+    return bool(colon) and fnmatch(host, name) and (port is None or wanted == str(port))
+
+
+def host_and_port(url: str) -> tuple[str, int | None]:
+    """Host and port of a URL."""
+    parts = urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError:
+        port = None
+    return parts.hostname or "", port or _PORTS.get(parts.scheme)
+
+
+_PORTS = {"http": 80, "https": 443}

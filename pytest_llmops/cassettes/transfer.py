@@ -104,6 +104,11 @@ class Transfer:
         return self._headers
 
     @property
+    def answered(self) -> bool:
+        """Whether an answer has begun to come, or the request has failed."""
+        return self.interaction is not None or self._status is not None
+
+    @property
     def live(self) -> bool:
         """Whether this request went to the provider."""
         return self.hit is None
@@ -201,9 +206,23 @@ class Transfer:
         return response
 
     def _finish(self, response: dict[str, Any], *, truncated: bool) -> None:
-        # The last byte's time, not that of the close: an owner may forget to close its stream.
-        elapsed = self._now() if self._last_byte is None else self._last_byte
+        elapsed = self._elapsed()
         self.ended = self.started + elapsed / 1000
+        self.interaction = self._entry(response, elapsed, truncated=truncated)
+        self._parts = []
+        self.tape.completed(self)
+
+    def _elapsed(self) -> float:
+        # The last byte's time, not that of the close: an owner may forget to close its stream.
+        return self._now() if self._last_byte is None else self._last_byte
+
+    def so_far(self) -> Interaction | None:
+        """What has come of an answer that nobody has read to its end, or closed, as yet; None where nothing has."""
+        if self._status is None or self.ended is not None or "content-encoding" in self._headers:
+            return None
+        return self._entry(self._response(b"".join(self._parts)), self._elapsed(), truncated=True)
+
+    def _entry(self, response: dict[str, Any], elapsed: float, *, truncated: bool) -> Interaction:
         at = (self.started - self.tape.started) * 1000
         timing: dict[str, Any] = {"at_ms": round(at, 1), "elapsed_ms": round(elapsed, 1)}
         if self._first_byte is not None:
@@ -218,7 +237,7 @@ class Transfer:
             stored["model"] = request.model
         if request.sdk:
             stored["sdk"] = request.sdk
-        self.interaction = {
+        return {
             "key": request.key,
             "role": request.role,
             "recorded_at": self._recorded_at.isoformat(timespec="seconds") if self._recorded_at else None,
@@ -226,8 +245,6 @@ class Transfer:
             "response": response,
             "timing": timing,
         }
-        self._parts = []
-        self.tape.completed(self)
 
     def exchange(self) -> Exchange | None:
         """The exchange as providers read it, the same live and replayed; None while it is under way."""

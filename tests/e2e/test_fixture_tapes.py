@@ -200,3 +200,40 @@ def test_no_miss_is_silent_whatever_a_test_makes_of_it(project: Project, standin
     }, run.out
     assert run.outcomes == {"failed": 6, "errors": 4, "passed": 1, "skipped": 2, "xfailed": 3}, run.out
     assert run.out.count("does not exist (call 1)") >= 10
+
+
+def test_a_decorated_fixture_is_recorded_beside_its_own_file(project: Project, standin: StandIn) -> None:
+    write_app(project)
+    project.file(
+        "lib/decorators.py",
+        """
+        import functools
+
+        def logged(function):
+            @functools.wraps(function)
+            def wrapper(*args):
+                return function(*args)
+            return wrapper
+        """,
+    )
+    project.file("pytest.ini", "[pytest]\npythonpath = . lib")
+    project.file(
+        "test_it.py",
+        """
+        import functools, pytest
+        from app import ask
+        from decorators import logged
+
+        @pytest.fixture(scope="module")
+        @logged
+        def warm():
+            return ask("warm")
+
+        @pytest.mark.llm_eval
+        def test_one(warm):
+            assert ask("one")
+        """,
+    )
+    assert project.run("-q", env=speaking_to(standin)).outcomes == {"passed": 1}
+    assert stored(project) == {"fixture-warm": ["warm"], "test_one": ["one"]}
+    assert not (project.path / "lib" / "cassettes").exists()

@@ -210,3 +210,36 @@ def test_ttft_is_the_time_of_the_first_text(runs, name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_replay_does_not_wait(runs, name: str) -> None:
     assert min(runs[1][name]["took"]) < CHUNK_DELAY_S * 1000 * len(PIECES) / 2
+
+
+LEFT = """
+    import os, openai, pytest
+
+    sdk = openai.OpenAI(base_url=os.environ["STANDIN"] + "/v1", api_key="test-key")
+    ASKED = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hi!"}], "stream": True}
+
+    @pytest.mark.llm_eval
+    def test_left(llm_eval):
+        streams = []
+        def first_words():
+            streams.append(sdk.chat.completions.create(**ASKED))
+            for number, event in enumerate(streams[0]):
+                if number == 2:
+                    return event.choices[0].delta.content
+
+        result = llm_eval.run(first_words)
+        (call,) = result.calls
+        assert (call.text.startswith("word0"), call.streamed, result.ttft_ms is None) == (True, True, False)
+        rest = [event.choices[0].delta.content or "" for event in streams[0]]
+        assert result.output + "".join(rest) == "word1 word2 word3 "
+        assert result.calls[0].text == "word0 word1 word2 word3 "
+"""
+
+
+def test_a_stream_that_is_still_read_counts_live_as_on_replay(project: Project, standin: StandIn) -> None:
+    project.file("test_left.py", LEFT)
+    standin.script(Reply(pieces=PIECES))
+    for mode in ("once", "none"):
+        run = project.run("-q", f"--llm-record={mode}", env={"STANDIN": standin.url})
+        assert run.outcomes == {"passed": 1}, run.out
+    assert len(standin.requests) == 1

@@ -112,3 +112,24 @@ def test_a_fixture_without_recording_says_so_at_its_test(project: Project, stand
     assert run.outcomes.get("errors") == 2
     run.match("*fixture-index-*.json' does not exist*")
     assert standin.requests == []
+
+
+def test_hosts_are_named_with_a_port_or_as_a_url(project: Project, standin: StandIn) -> None:
+    project.file(
+        "test_it.py",
+        """
+        import os, httpx, pytest
+
+        @pytest.mark.llm_eval
+        def test_tickets(llm_eval):
+            llm_eval.run(httpx.get, os.environ["LLM_BASE"] + "/tickets")
+        """,
+    )
+    env = {"LLM_BASE": standin.url}
+    for hosts, mode, requests in (
+        ("127.0.0.1:1", "once", 1),  # another service
+        (f"http://127.0.0.1:{standin.port}/", "once", 2),
+        (f"127.0.0.1:{standin.port}", "none", 2),
+    ):
+        run = project.run("-q", f"--llm-record-hosts={hosts}", f"--llm-record={mode}", env=env)
+        assert (run.outcomes, len(standin.requests)) == ({"passed": 1}, requests), run.out
