@@ -267,7 +267,9 @@ def test_the_page_opens_at_its_verdict_and_keys_move_the_list_alone(report, read
     assert page.locator("#list [aria-current=true] .name").text_content() == "test_it[c9]"  # not drawn: off screen
     assert page.evaluate(inside)
     page.locator("#list .name", has_text="[c7]").click()
-    reason = page.locator("#detail .scores .reason").first.bounding_box()  # scores' reasons can be read, too
+    told = page.locator("#detail .scores .reason").first
+    told.scroll_into_view_if_needed()  # waits until it is drawn
+    reason = told.bounding_box()  # scores' reasons can be read, too
     assert reason["x"] + reason["width"] <= width
     assert reason["width"] >= 160
     page.evaluate("scrollTo(0, 0)")
