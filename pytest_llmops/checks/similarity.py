@@ -15,16 +15,19 @@ from pytest_llmops.checks.embeddings import Embedder, cosine
 from pytest_llmops.checks.question import short_hash
 from pytest_llmops.checks.score import Measured
 
-_ISO = re.compile(r"\b(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})\b")
-_NUMERIC = re.compile(r"\b(\d{1,2})[-/.](\d{1,2})[-/.](\d{4}|\d{2})\b")
+_BEGIN = rf"(?:\b|(?<=[{words.UNSPACED}]))"
+_END = rf"(?:\b|(?=[{words.UNSPACED}]))"
+_ISO = re.compile(rf"{_BEGIN}(\d{{4}})[-/.](\d{{1,2}})[-/.](\d{{1,2}}){_END}")
+_NUMERIC = re.compile(rf"{_BEGIN}(\d{{1,2}})[-/.](\d{{1,2}})[-/.](\d{{4}}|\d{{2}}){_END}")
 _DAY_MONTH = re.compile(
     rf"\b(\d{{1,2}})(?:st|nd|rd|th|\.|er|º)?\s+(?:of\s+|de\s+)?({words.MONTH})\b\.?,?(?:\s+(?:de\s+|del\s+)?(\d{{4}}))?"
 )
 _MONTH_DAY = re.compile(rf"\b({words.MONTH})\b\.?\s+(\d{{1,2}})(?:st|nd|rd|th)?\b(?!\d)(?:,?\s+(\d{{4}}))?")
-_EAST = re.compile(r"(?:(\d{4})\s*年\s*)?(\d{1,2})\s*月\s*(\d{1,2})\s*[日号]")
-_CLOCK = re.compile(r"\b(\d{1,2}):(\d{2})(?::\d{2})?\s*(am|pm|a\.m\.|p\.m\.)?")
+_EAST = re.compile(r"(?:(\d{4})\s*[年년]\s*)?(\d{1,2})\s*[月월]\s*(\d{1,2})\s*[日号號일]")
+_CLOCK = re.compile(rf"{_BEGIN}(\d{{1,2}}):(\d{{2}})(?::\d{{2}})?\s*(am|pm|a\.m\.|p\.m\.)?")
 _NUMBER = re.compile(
-    r"(?P<before>[$€£¥₹]\s?)?(?<![\w.,])(?P<number>[-−]?\d+(?:[.,'’\u00a0\u202f]\d+)*)\s?(?P<after>%|[$€£¥₹]|-?[^\W\d_]+)?"
+    rf"(?P<before>(?:r\$|[$€£¥₹₫₩])\s?)?(?:(?<![\w.,])|(?<=[{words.UNSPACED}]))"
+    r"(?P<number>[-−]?\d+(?:[.,'’\u00a0\u202f]\d+)*)\s?(?P<after>%|[$€£¥₹₫₩]|-?[^\W\d_]+)?"
 )
 
 
@@ -210,7 +213,8 @@ def facts(text: str) -> Facts:
     rest = words.NUMBER_WORD.sub(lambda m: words.spelled(m.group()), _CLOCK.sub(clock, rest))
     for match in _NUMBER.finditer(rest):
         symbol = (match["before"] or "").strip() or match["after"] or ""
-        unit = words.unit(symbol.lstrip("-"))
+        symbol = words.unit_at_start(symbol.lstrip("-"))
+        unit = words.unit(symbol)
         shown = match["number"] + (f" {symbol}" if unit else "")
         numbers.append(Number(shown, _values(match["number"]), unit))
     plain = frozenset(re.findall(r"[^\W\d_]+(?:['-][^\W\d_]+)*", lowered))

@@ -33,6 +33,10 @@ MONTH = "|".join(sorted(set(_MONTH_NAMES), key=len, reverse=True))
 """Alternatives of a regular expression."""
 
 
+UNSPACED = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
+"""Characters of scripts that put no space between words and numbers: Thai, Japanese, Chinese, Korean."""
+
+
 def month(name: str) -> int:
     """Number of a month by its name, 1..12."""
     best = max(
@@ -89,17 +93,22 @@ def spelled(phrase: str) -> str:
 
 
 _UNITS: tuple[tuple[str, str], ...] = (
-    ("second", r"s|secs?|seconds?|sekunden?|secondes?|segundos?|secondi"),
-    ("minute", r"mins?|minutes?|minuten?|minutos?|minuti"),
-    ("hour", r"h|hrs?|hours?|stunden?|heures?|horas?|ore|uur|uren"),
-    ("day", r"days?|tage?n?|jours?|d[ií]as?|giorni|giorno|dage?n?|天|日"),
-    ("week", r"weeks?|wochen?|semaines?|semanas?|settiman[ae]|weken"),
-    ("month", r"months?|monate?n?|mois|mes(?:es)?|m[eê]s|mesi|maand(?:en)?|个月"),
-    ("year", r"years?|jahre?n?|ans?|ann[ée]es?|años?|anos?|anni|anno|jaar|jaren|年"),
+    ("second", r"s|secs?|seconds?|sekunden?|secondes?|segundos?|secondi|giây|秒|초"),
+    ("minute", r"mins?|minutes?|minuten?|minutos?|minuti|phút|分钟?|分鐘|분"),
+    ("hour", r"h|hrs?|hours?|stunden?|heures?|horas?|ore|uur|uren|giờ|tiếng|小时|小時|時間|시간"),
+    ("day", r"days?|tage?n?|jours?|d[ií]as?|giorni|giorno|dage?n?|ngày|天|日|일"),
+    ("week", r"weeks?|wochen?|semaines?|semanas?|settiman[ae]|weken|tuần|周|週間?|个?星期|個?星期|주"),
+    ("month", r"months?|monate?n?|mois|mes(?:es)?|m[eê]s|mesi|maand(?:en)?|tháng|个月|個月|[かヶ]月|개월"),
+    ("year", r"years?|jahre?n?|ans?|ann[ée]es?|años?|anos?|anni|anno|jaar|jaren|năm|年|년"),
     ("%", r"%|percent|prozent|pour|por|percento"),
     ("EUR", r"€|eur|euros?"),
     ("USD", r"\$|usd|dollars?|d[oó]lare?s"),
     ("GBP", r"£|gbp|pounds?"),
+    ("BRL", r"r\$|brl|reais|real"),
+    ("VND", r"₫|đ|vnd|đồng"),
+    ("CNY", r"元|块|塊|人民币|cny|rmb"),
+    ("JPY", r"円|jpy|yen"),
+    ("KRW", r"₩|원|krw|won"),
     ("m", r"m|met(?:er|re)s?|metros?"),
     ("km", r"km|kilomet(?:er|re)s?"),
     ("kg", r"kg|kilos?|kilograms?"),
@@ -107,6 +116,7 @@ _UNITS: tuple[tuple[str, str], ...] = (
     ("mg", r"mg|milligrams?"),
     ("ml", r"ml|millilit(?:er|re)s?"),
 )
+_OF_UNSPACED = re.compile(rf"[{UNSPACED}]+")
 _UNIT_PATTERNS = tuple((name, re.compile(pattern)) for name, pattern in _UNITS)
 
 
@@ -115,11 +125,19 @@ def unit(word: str) -> str | None:
     return next((name for name, pattern in _UNIT_PATTERNS if pattern.fullmatch(word)), None)
 
 
+def unit_at_start(word: str) -> str:
+    """The part of a word that is its unit: what follows it stands without a space in some scripts."""
+    if not _OF_UNSPACED.match(word):
+        return word
+    return next((word[:length] for length in range(min(len(word), 3), 0, -1) if unit(word[:length])), word)
+
+
 _IDIOMS = re.compile(
     r"\b(?:not only|no (?:problem|worries|doubt|matter)|(?:do not|don't) (?:hesitate|worry)|"
     r"without (?:delay|hesitation)"
     r"|whether or not|nothing but|last but not least|nicht nur|kein problem|keine sorge|non seulement"
-    r"|pas de (?:problème|souci)|n'hésitez pas|no s[oó]lo|no dude|não s[oó]|não hesite|non solo|niet alleen)\b"
+    r"|pas de (?:problème|souci)|n'hésitez pas|no s[oó]lo|no dude|não s[oó]|não hesite|non solo|niet alleen"
+    r"|không (?:chỉ|những|sao|vấn đề)|đừng (?:ngại|ngần ngại|lo)|đừng do dự)\b|không\s*\?"
 )
 _NEGATORS = re.compile(
     r"\b\w+n't\b|\bcannot\b|\bcant\b|\bnot\b|\bnever\b|\bnone\b|\bneither\b|\bnobody\b|\bnothing\b|\bnowhere\b|\bwithout\b"
@@ -129,6 +147,7 @@ _NEGATORS = re.compile(
     r"|\bnunca\b|\bjamás\b|\bning[uú]n\w*\b|\bsin\b|\btampoco\b|\bnão\b|\bnenhum\w*\b|\bsem\b|\bimposible\b|\bimpossível\b"
     r"|\bnon\b(?!-)|\bnessun\w*\b|\bsenza\b|\bniet\b|\bgeen\b|\bnooit\b|\bzonder\b|\binte\b|\bikke\b|\bingen\b"
     r"|\bне\b|\bнет\b|\bнельзя\b|\bбез\b|\bникогда\b|\bليس\b|\bلا\b|\bلم\b|\bلن\b"
+    r"|\bkhông\b|\bchưa\b|\bchẳng\b|\bđừng\b"
     r"|不|没有|沒有|無法|无法|未|ない|ません|않|없|못|नहीं"
 )
 _NO = re.compile(r"\bno\b(?!\.)")

@@ -99,3 +99,40 @@ def test_readings_of_a_number(text, values):
 def test_a_long_text_takes_no_time():
     text = "On 3 March 2026 we cannot refund 1,234.50 € within thirty days. " * 500
     assert similarity(text, text) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("text", "other"),
+    [
+        ("您可以在30天内退货", "30天内可以退货"),
+        ("within 30 days", "在30天内"),
+        ("截止2024年5月1日", "截止2024-05-01前"),
+        ("60일 이내에 반품", "60일 이내"),
+        ("Hoàn tiền 100.000đ", "100.000 đồng được hoàn"),
+        ("Bạn có cần giúp không?", "Bạn cần giúp"),
+        ("Custa R$ 30", "São 30 reais"),
+    ],
+)
+def test_the_same_facts_in_scripts_without_spaces_and_in_vietnamese(text, other):
+    assert conflicts(text, other) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "other", "said"),
+    [
+        ("您可以在30天内退货", "您可以在60天内退货", "60 天"),
+        ("价格是30元", "价格是90元", "90 元"),
+        ("配送需要3到5个工作日", "配送需要3到7个工作日", "7"),
+        ("在30天内", "within 30 weeks", "30 weeks"),
+        ("截止2024-05-01前", "截止2024-05-02前", "2024-05-02"),
+        ("下午3:30", "下午3:40", "3:40"),
+        ("返品は30日以内", "返品は60日以内", "60 日"),
+        ("반품은30일", "반품은60일", "60 일"),
+        ("trong 30 ngày", "trong 30 tuần", "30 tuần"),
+        ("Bạn có thể trả hàng", "Bạn không thể trả hàng", "không"),
+        ("Custa R$ 30", "It costs $ 30", "30 $"),
+    ],
+)
+def test_other_facts_in_scripts_without_spaces_and_in_vietnamese(text, other, said):
+    (conflict,) = conflicts(text, other)
+    assert said in conflict
