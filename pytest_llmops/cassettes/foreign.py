@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from pytest_llmops.cassettes import bodies, keeping, keys, redaction
 from pytest_llmops.cassettes.storage import Interaction
@@ -106,12 +108,28 @@ def load(
     Raises:
         CassetteError: unreadable, no cassette of vcrpy, or with YAML tags that would run code.
     """
+    scrub, text = scrub or redaction.Scrubber(), _read(path)
+    return [_interaction(request, response, key_of, scrub, ignored) for request, response in _pairs(path, text)]
+
+
+def credentials(path: Path) -> Iterator[tuple[str, str]]:
+    """(name, value) of the headers and query parameters of requests that carry a key, which `load` leaves out.
+
+    Raises:
+        CassetteError: as `load`.
+    """
+    for request, _ in _pairs(path, _read(path)):
+        given = [(str(name), _first(value)) for name, value in dict(request.headers or {}).items()]
+        with contextlib.suppress(ValueError):  # what is stored there may be no URL
+            given += parse_qsl(urlsplit(request.uri).query)
+        yield from ((name, value) for name, value in given if redaction.is_token(name, value))
+
+
+def _read(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise CassetteError(f"{path}: cannot be read: {error}") from None
-    scrub = scrub or redaction.Scrubber()
-    return [_interaction(request, response, key_of, scrub, ignored) for request, response in _pairs(path, text)]
 
 
 def _pairs(path: Path, text: str) -> Iterator[tuple[Any, Mapping[str, Any]]]:

@@ -136,22 +136,35 @@ def _secrets(path: Path, patterns: Sequence[re.Pattern[str]], scrub: redaction.S
     if (named := redaction.find_in_name(path.stem, patterns)) is not None:
         yield Finding(path, 1, f"{named[1]}, in the file's name")
     lines = text.splitlines()
-    plain = False
+    told: set[int] = set()
     for number, line in enumerate(lines, 1):
         kind = redaction.find_in_any_form(line, patterns=patterns)
         if kind is not None:
-            plain = True
+            told.add(number)
             yield Finding(path, number, kind)
     try:
         entries = interactions(path)
     except CassetteError:  # any text can be looked through, line by line
         return
+    if path.suffix != ".json" or is_foreign_json(path):
+        yield from _credentials(path, lines, told)
     for entry in entries:
         begins = next((number for number, line in enumerate(lines, 1) if f'"key": "{entry["key"]}"' in line), 1)
         # What another recorder packed or folded no line shows, either.
-        look = keeping.hidden_secret if plain or path.suffix == ".json" else keeping.secret_in
+        look = keeping.hidden_secret if told or path.suffix == ".json" else keeping.secret_in
         if (found := look(entry, patterns)) is not None:
             how = "over several events of a stream" if found[0] == "the streamed answer" else f"in {found[0]}"
             yield Finding(path, begins, f"{found[1]}, {how}")
         elif not keeping.is_scrubbed(entry, scrub):
             yield Finding(path, begins, "what scrub or scrub_fields masks")
+
+
+def _credentials(path: Path, lines: Sequence[str], told: set[int]) -> Iterator[Finding]:
+    """What another recorder kept of headers and queries; `told` are the lines that were found already."""
+    for name, value in foreign.credentials(path):
+        word = value.rpartition(" ")[2]
+        where = [number for number, line in enumerate(lines, 1) if word in line] or [1]
+        for number in where:
+            if number not in told:
+                told.add(number)
+                yield Finding(path, number, f"the value of {name}")

@@ -89,10 +89,15 @@ _TOKEN_FIELDS = frozenset(
     {
         *("authorization", "proxy_authorization", "authorization_token", "access_token", "refresh_token", "id_token"),
         *("client_secret", "client_assertion", "api_key", "apikey", "x_api_key", "secret_access_key", "session_token"),
+        *("x_goog_api_key", "x_auth_token", "ocp_apim_subscription_key", "x_amz_security_token"),
     }
 )
 """What the credentials of others are called in a body: of a tool server the model is to call, of a sign-in."""
 _TOKEN = re.compile(r"(?:(?:Basic|Bearer|Token) )?[^\s\[<{$]\S{11,}\Z")
+_PLACEHOLDER = re.compile(
+    r"redact|dummy|fake|mock|placeholder|scrub|masked|filtered|example|your[_-]|test[_-]?(?:api|key|token)|xxx|\*\*\*|\.\.\.",
+    re.IGNORECASE,
+)
 _NAMED = re.compile(
     rf"(\"(?:{'|'.join(sorted(_TOKEN_FIELDS)).replace('_', '[_-]')})\"\s*:\s*\")"
     r"((?:Basic |Bearer |Token )?[^\s\[<{$\"\\][^\s\"\\]{11,})(?=\")",
@@ -220,8 +225,10 @@ def locate_token(document: Any) -> tuple[str, str] | None:
 
 
 def is_token(field: str, text: str) -> bool:
-    """Whether a field's text is a credential, and no placeholder (``[scrubbed]``, ``<token>``, ``${TOKEN}``)."""
-    return field.lower().replace("-", "_") in _TOKEN_FIELDS and _TOKEN.match(text) is not None
+    """Whether a field's text is a credential, and no placeholder (``[scrubbed]``, ``${TOKEN}``, ``dummy-api-key``)."""
+    if field.lower().replace("-", "_") not in _TOKEN_FIELDS:
+        return False
+    return _TOKEN.match(text) is not None and _PLACEHOLDER.search(text) is None
 
 
 class Scrubber:

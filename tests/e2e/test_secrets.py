@@ -283,3 +283,34 @@ def test_other_recorders_cassettes_are_looked_through_before_they_become_ours(
     written = cassette(project).read_text()
     assert "clean" in written
     assert not [text for text in PRIVATE if text in written]
+
+
+HEADERS = f"""
+    interactions:
+    - request:
+        method: POST
+        uri: https://api.example/v1/chat/completions?api-key={OPAQUE}
+        body: '{{"model": "gpt-4o-mini", "messages": []}}'
+        headers:
+          api-key:
+          - 0123456789abcdef0123456789abcdef
+          authorization: [Basic {OPAQUE}-2]
+          x-api-key: [DUMMY_API_KEY]
+      response:
+        status: {{code: 200, message: OK}}
+        headers: {{}}
+        body: {{string: '{{}}'}}
+    version: 1
+"""
+
+
+def test_audit_finds_keys_that_another_recorder_kept_of_a_request(project: Project) -> None:
+    project.file("cassettes/test_it/test_it.yaml", HEADERS)
+    audit = project.command("cassettes", "audit", "cassettes")
+    audit.match(
+        "*test_it.yaml:8: looks like a secret (the value of api-key)",
+        "*test_it.yaml:9: looks like a secret (the value of authorization)",
+        "*test_it.yaml:4: looks like a secret (the value of api-key)",
+        "1 cassette read, 3 findings",
+    )
+    assert (audit.returncode, [text for text in (OPAQUE, "0123456789abcdef") if text in audit.out]) == (1, [])
