@@ -189,7 +189,7 @@ class Gate:
         stored = baseline.answers.update(answers, run)
         baseline.answers.save(baseline.answers.path_beside(self._file), stored)
         self._say(f"llmops: wrote {self._name}, {text.count(len(updated.cases), 'case')}.")
-        for line in updates.lines(self.stored, updated, run):
+        for line in updates.lines(self.stored, updated, run, self._settings.project.min_cases):
             self._say(f"llmops: {line}", yellow=True)
 
 

@@ -94,7 +94,10 @@ def _taped(arguments: argparse.Namespace, guardrail: Guardrail, project: Project
 
     path = arguments.cassette or _beside(arguments.dataset, arguments.name)
     mode: RecordMode = arguments.record or ("none" if under_ci() else "new_episodes")
-    again = f"pytest-llmops guardrails eval {arguments.name} {shlex.quote(str(arguments.dataset))} --record=refresh"
+    asked = f" --judge={shlex.quote(arguments.judge)}" if arguments.judge else ""
+    kept = f" --cassette={shlex.quote(str(arguments.cassette))}" if arguments.cassette else ""
+    given = f"{shlex.quote(arguments.name)} {shlex.quote(str(arguments.dataset))}{asked}{kept}"
+    again = f"pytest-llmops guardrails eval {given} --record=refresh"
     tape = Tape(path, mode, _options(project), test=f"guardrails eval {arguments.name}", command=again)
     interception = Interception()
     interception.install()

@@ -171,6 +171,6 @@ def _update(arguments: argparse.Namespace) -> int:
     baseline.save(arguments.output, updated)
     baseline.answers.save(baseline.answers.path_beside(arguments.output), stored)
     say(f"wrote {arguments.output}, {text.count(len(updated.cases), 'case')}")
-    for line in updates.lines(old, updated, run):
+    for line in updates.lines(old, updated, run, project().min_cases):
         say(line)
     return 0

@@ -58,10 +58,12 @@ def describe(
     if used:
         lines.append(f"  this very request is recorded {used} time{'s'[: used != 1]}, and was made once more")
     elif request.role == "judge":
+        models = sorted({str(e["request"].get("model")) for e in recorded if e.get("role") == "judge"})
         lines.append(
             "  a judge's call: the judged answer, the rubric or the judge is another than when it was recorded"
+            if models
+            else "  a judge's call: no judge has been asked on this cassette yet"
         )
-        models = sorted({str(e["request"].get("model")) for e in recorded if e.get("role") == "judge"})
         if models and str(request.model) not in models:
             lines.append(f"  recorded with {', '.join(models)}")
     else:

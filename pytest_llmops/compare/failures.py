@@ -90,6 +90,11 @@ def _listed(name: str, word: str, lines: list[str], comparison: Comparison, miss
     more = [f"  … and {len(lines) - LISTED} more"] if len(lines) > LISTED else []
     changed = prompts.explained(comparison.prompt_changes)
     advice = _way_out(comparison, case=True)
+    if name == "missing-cases":
+        advice = (
+            "Meant? Accept the case in llm-accept.toml, or take it out of the baseline with a whole run's record:\n"
+            f"  pytest --llm-json=run.json, then {_prune(comparison)}"
+        )
     if name == "errored-cases":
         advice = RECORD if missed else "Mend the error and run again"
     return Failure(name, "\n".join([count, *lines[:LISTED], *more, *changed, advice]))
@@ -114,6 +119,11 @@ def _numbers(row: MetricComparison) -> str:
     text += f", {row.cases} case{'s' if row.cases != 1 else ''}"
     p = row.p if row.p_adjusted is None else row.p_adjusted
     return text + (f", p = {p:.2g}" if p is not None else ", the same recordings")
+
+
+def _prune(comparison: Comparison) -> str:
+    baseline = shlex.quote(comparison.stored_in or comparison.baseline or "FILE")
+    return f"pytest-llmops baseline update run.json -o {baseline} --prune"
 
 
 def _way_out(comparison: Comparison, *, case: bool) -> str:

@@ -10,15 +10,17 @@ from pytest_llmops.reports import text
 NAMED = 3
 
 
-def lines(old: Baseline | None, updated: Baseline, run: RunRecord) -> list[str]:
-    """Values that were dropped, failures that are stored now, and cases with few trials; a line each.
+def lines(old: Baseline | None, updated: Baseline, run: RunRecord, min_cases: int) -> list[str]:
+    """Values that were dropped, failures that are stored now, too few cases, and cases with few trials; a line each.
 
     Args:
         old: the baseline before.
         updated: the same after it.
         run: what it was updated from.
+        min_cases: fewer are not compared by statistics.
     """
-    return [*baseline.dropped(old, updated), *_failing(run), *_few_trials(updated, run)]
+    few = _few_cases(updated, min_cases)
+    return [*baseline.dropped(old, updated), *_failing(run), *few, *_few_trials(updated, run)]
 
 
 def _failing(run: RunRecord) -> list[str]:
@@ -34,6 +36,17 @@ def _failing(run: RunRecord) -> list[str]:
     some = ", ".join(failing[:NAMED]) + (" …" if len(failing) > NAMED else "")
     count = f"{len(failing)} of {text.count(len(passed), 'case')}"
     return [f"{count} failed all their trials, and the baseline holds that now: {some}"]
+
+
+def _few_cases(updated: Baseline, min_cases: int) -> list[str]:
+    """New answers of a handful of cases settle nothing: a team should know before it trusts a green gate."""
+    count = len(updated.cases)
+    if not 0 < count < min_cases:
+        return []
+    return [
+        f"{text.count(count, 'case')}: changes are told from noise from {min_cases} cases on (min_cases);\n        "
+        "fewer are compared on unchanged recordings, and where a case breaks."
+    ]
 
 
 def _few_trials(updated: Baseline, run: RunRecord) -> list[str]:

@@ -92,6 +92,8 @@ def test_a_run_becomes_a_baseline_that_it_equals(project):
     assert (made.returncode, made.out) == (
         0,
         "wrote base.json, 1 case\n"
+        "1 case: changes are told from noise from 10 cases on (min_cases);\n"
+        "        fewer are compared on unchanged recordings, and where a case breaks.\n"
         "1 of 1 case has fewer than 5 trials, so a single case that breaks cannot be told from bad luck;\n"
         "        record them with --llm-trials=5.\n",
     )

@@ -203,7 +203,11 @@ def test_what_did_not_run_is_not_missing_and_what_is_gone_is(suite, standin):
     run, gone = missing()
     assert gone == ["test_it.py::test_it[c10]", "test_it.py::test_it[c11]"]
     assert run.returncode == 1
-    run.match("FAILED llm-baseline::missing-cases - 2 cases missing")
+    run.match(
+        "Meant? Accept the case in llm-accept.toml, or take it out of the baseline with a whole run's record:",
+        "  pytest --llm-json=run.json, then pytest-llmops baseline update run.json -o base.json --prune",
+        "FAILED llm-baseline::missing-cases - 2 cases missing",
+    )
     assert run.record["comparison"]["new_cases"] == ["test_it.py::test_it[new]"]
     # an update merges only what ran
     before = set(re.findall(r'"case":"([^"]+)"', suite.read("base.json")))

@@ -296,6 +296,9 @@ def test_rates_of_a_judged_guardrail(judged, standin, env):
     assert json.loads(again.out)["recall"] == rates["recall"]
     assert len(standin.requests) == 5
 
+    asks = ("--judge=openai:other", "--cassette=kept in.json")
+    other = judged.command("guardrails", "eval", "privacy", "texts.jsonl", *asks, env=ci)
+    other.match("*eval privacy texts.jsonl --judge=openai:other --cassette='kept in.json' --record=refresh")
     other = judged.command("guardrails", "eval", "privacy", "texts.jsonl", env=ci)
     assert other.returncode == 2
     other.match(

@@ -101,3 +101,13 @@ def test_a_large_cassette_is_searched_in_time() -> None:
     asked = request("case 7: " + "word " * 3000 + "end")
     assert json.dumps(words(asked, *recorded))
     assert least_cpu_s(lambda: words(asked, *recorded), enough=5, tries=3) < 5
+
+
+def test_a_judge_that_was_never_asked_is_told_from_one_that_was_asked_something_else() -> None:
+    asked = request("judge this", "judge-1")
+    asked.role = "judge"
+    assert "  a judge's call: no judge has been asked on this cassette yet" in words(asked, recording("hi"))
+    other = recording("judge that", "judge-2") | {"role": "judge"}
+    told = words(asked, recording("hi"), other)
+    assert "  a judge's call: the judged answer, the rubric or the judge is another than when it was recorded" in told
+    assert "  recorded with judge-2" in told
