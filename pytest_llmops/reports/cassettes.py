@@ -43,7 +43,8 @@ def as_table(calls: Sequence[RecordedCall], *, width: int = 80) -> str:
     known = [cost for cost in costs if cost is not None]
     unknown = f" + {len(costs) - len(known)} of unknown price" if len(known) < len(costs) else ""
     tokens = sum(c.input_tokens or 0 for c in found), sum(c.output_tokens or 0 for c in found)
-    lines.append(f"{len(found)} calls, {tokens[0]} tokens in, {tokens[1]} out, ${sum(known):.6g}{unknown}")
+    spent = text.amount(sum(known), "cost")
+    lines.append(f"{text.count(len(found), 'call')}, {tokens[0]} tokens in, {tokens[1]} out, {spent}{unknown}")
     return "\n".join(lines)
 
 
@@ -76,7 +77,7 @@ def _number(value: int | None) -> str:
 
 
 def _line(cells: Sequence[str], sizes: Sequence[int], width: int) -> str:
-    limits = [min(size, limit) for size, limit in zip(sizes, (26, 22, 6, 6, 6, 10, 6, 14), strict=True)]
+    limits = [min(size, limit) for size, limit in zip(sizes, (24, 22, 6, 6, 6, 12, 6, 14), strict=True)]
     padded = [text.pad(text.shorten(cell, limit), limit) for cell, limit in zip(cells, limits, strict=True)]
     line = "  " + " ".join(padded).rstrip()
     return line if len(line) <= width else line[: width - 1] + "…"

@@ -59,6 +59,7 @@ def git(project: Project, *arguments: str) -> str:
 def test_show_lists_calls_as_table_and_json(recorded: Project) -> None:
     table = recorded.command("cassettes", "show", "cassettes")
     table.match("*test_ask-one*", "*gpt-4o-mini*openai.chat*200*stop", "    You said: Bom dia!", "2 calls,*tokens in*")
+    assert "$0.00…" not in table.out, "an amount cut in its middle is none"
     assert all(len(line) <= 80 for line in table.out.splitlines() if "cassettes/" not in line)
     rows = json.loads(recorded.command("cassettes", "show", "cassettes", "--json").out)
     assert [(row["text"], row["index"], row["replayed"]) for row in rows] == [
