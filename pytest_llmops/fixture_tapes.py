@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pytest_llmops import naming
-from pytest_llmops.cassettes import scope
+from pytest_llmops.cassettes import scope, transfer
 from pytest_llmops.cassettes.miss import CassetteMiss
 from pytest_llmops.cassettes.tape import Tape
 from pytest_llmops.cassettes.tape_options import TapeOptions
@@ -87,7 +87,7 @@ class FixtureTapes:
             fixturedef.addfinalizer(lambda: self._enter(fixture))  # the first
         if tape.misses:
             raise tape.misses[0]
-        fixture.aged = tape.oldest() is not None
+        fixture.aged = transfer.oldest(tape.transfers) is not None
         check_age(request.node, tape, self._stale_after)
         return value
 

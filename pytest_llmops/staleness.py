@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from pytest_llmops.cassettes import transfer
 from pytest_llmops.cassettes.tape import Tape
 from pytest_llmops.options import Age
 
@@ -25,7 +26,7 @@ def check_age(node: pytest.Item | pytest.Collector, tape: Tape, limit: Age | Non
     Raises:
         pytest.fail.Exception: the limit says so.
     """
-    oldest = tape.oldest()
+    oldest = transfer.oldest(tape.transfers)
     if limit is None or oldest is None:
         return
     days = (datetime.now(UTC) - oldest).total_seconds() / 86_400

@@ -76,7 +76,7 @@ class Foreign:
             if altered is None:
                 return None
             method, url, body = altered.method, altered.uri, _bytes(altered.body)
-        except Exception as error:
+        except Exception as error:  # the project's own function, which may raise anything
             named = ", ".join(sorted(filters))
             raise CassetteError(
                 f"{self._source.paths[0]}: vcrpy's {named}, as this project sets it, fails on {method} "

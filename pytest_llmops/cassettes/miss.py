@@ -72,6 +72,16 @@ def describe(
     return "\n".join(lines)
 
 
+def not_ours(method: str, url: str, host: str) -> str:
+    """What is said of a request on replay that speaks no LLM dialect."""
+    parts = urlsplit(url)
+    return (
+        f"{method} {parts.netloc}{parts.path} is no LLM call, and nothing leaves the machine on replay\n"
+        f"  record it with the rest: llm_record_hosts = {host}\n"
+        f"  or let it through: llm_allowed_hosts = {host}"
+    )
+
+
 def _closest(request: Request, recorded: Sequence[Interaction]) -> list[str]:
     pool = [(i, e) for i, e in enumerate(recorded, 1) if e["request"].get("model") == request.model] or list(
         enumerate(recorded, 1)

@@ -6,13 +6,13 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
 
 from pytest_llmops import providers
-from pytest_llmops.cassettes import bodies, keeping, keys, miss, storage
+from pytest_llmops.cassettes import keeping, keying, keys, miss, storage
 from pytest_llmops.cassettes.holding import Holding
 from pytest_llmops.cassettes.journal import Journal, KeepsExchanges, Leftovers
 from pytest_llmops.cassettes.recordings import Recordings
@@ -73,7 +73,7 @@ class Tape:
         """The evaluation whose test this is."""
         self._lock = threading.RLock()
         self._numbers = itertools.count(1)
-        self._recordings = Recordings(self._second_key_of)
+        self._recordings = Recordings(partial(keying.stored_second_key, self.options))
         self._borrowed = False
         self.holding = Holding()
         self._foreign: Foreign | None = None
@@ -129,7 +129,8 @@ class Tape:
                 return
             from pytest_llmops.cassettes.foreign import Foreign
 
-            self._foreign = Foreign(source, self._foreign_key, self.options.scrub, self.options.ignored_fields)
+            key_of = partial(keying.stored_key, self.options)
+            self._foreign = Foreign(source, key_of, self.options.scrub, self.options.ignored_fields)
         except CassetteError as error:
             raise self.missed(str(error)) from None
         self.existed = True
@@ -163,12 +164,12 @@ class Tape:
         host, port = host_and_port(url)
         if route is None and not host_matches(host, self.options.record_hosts, port):
             if self.mode == "none" and not host_matches(host, self.options.allowed_hosts, port):
-                raise self.missed(self._not_ours(method, url, host))
+                raise self.missed(miss.not_ours(method, url, host))
             return None
         if self.abandoned or self.closed:
             became = "was given up" if self.abandoned else "has ended: wait there for the threads it starts"
             raise self.missed(f"{method} {url}: {self.test}, which it belongs to, {became}")
-        request = self._request(method, url, body, content_type, route, key)
+        request = keying.request_of(self.options, method, url, body, content_type, route, key)
         request.sdk = keys.sdk(user_agent)
         with self._lock:
             self._look_abroad()
@@ -237,18 +238,6 @@ class Tape:
             self._borrowed = self._borrowed or found is not None
         return found
 
-    def _request(
-        self, method: str, url: str, body: bytes, content_type: str, route: providers.Route | None, key: str | None
-    ) -> keys.Request:
-        url = self.options.scrub.url(keys.clean_url(url))
-        document = self.options.scrub(keys.body_document(body, content_type, self.options.ignored_fields))
-        inner = document.get("json") if document else None
-        model = inner.get("model") if isinstance(inner, dict) else None
-        if not isinstance(model, str):
-            model = route.model if route else None
-        key = key or keys.key_of(keys.address(method, url, route), document)
-        return keys.Request(method, url, content_type, document, model, route, key, role=current_role.get())
-
     @property
     def offline(self) -> bool:
         """Whether nothing leaves the machine: what is not recorded is missed."""
@@ -272,7 +261,7 @@ class Tape:
     def _take(self, request: keys.Request) -> Interaction | None:
         found = self._recordings.take(request.key)
         if found is None:
-            found = self._recordings.take_second(lambda: self._second_key(request))
+            found = self._recordings.take_second(lambda: keying.second_key(self.options, request))
             if found is not None:
                 self.notes.append(f"call {len(self.transfers) + 1}: matched after renaming ids by order")
         return found or self._take_adopted(request.key)
@@ -292,19 +281,6 @@ class Tape:
         self._recordings.adopt(lambda: self.options.orphans(path))
         return self._recordings.take(key)
 
-    def _second_key(self, request: keys.Request) -> str:
-        where = keys.address(request.method, request.url, request.route)
-        return keys.normalised_key(where, request.body, self.options.id_patterns)
-
-    def _second_key_of(self, entry: Interaction) -> str:
-        request = entry["request"]
-        body = request.get("body")
-        where = keys.address_of(request.get("method", ""), request.get("url", ""), body, self.options.hosts)
-        return keys.normalised_key(where, body, self.options.id_patterns)
-
-    def _foreign_key(self, method: str, url: str, body: bodies.Body | None) -> str:
-        return keys.key_of(keys.address_of(method, url, body, self.options.hosts), body)
-
     # -- a request went wrong -------------------------------------------------------------------------------------
 
     def missed(self, message: str, *, unrecorded: bool = False) -> miss.CassetteMiss:
@@ -321,14 +297,6 @@ class Tape:
             recorded=self._recordings.stored,
             used=self._recordings.used(request.key),
             command=self.command,
-        )
-
-    def _not_ours(self, method: str, url: str, host: str) -> str:
-        parts = urlsplit(url)
-        return (
-            f"{method} {parts.netloc}{parts.path} is no LLM call, and nothing leaves the machine on replay\n"
-            f"  record it with the rest: llm_record_hosts = {host}\n"
-            f"  or let it through: llm_allowed_hosts = {host}"
         )
 
     @property
@@ -393,11 +361,6 @@ class Tape:
         keeping.scrub(entry, self.options.scrub)
         return to_exchange(entry, replayed=False)
 
-    def oldest(self) -> datetime | None:
-        """When the oldest of the recordings replayed here was made; None where nothing was, or none says."""
-        dates = [t.hit.get("recorded_at") for t in self.transfers if t.hit is not None]
-        return min((datetime.fromisoformat(date) for date in dates if date), default=None)
-
     def digest(self) -> str | None:
         """Hash of the exchanges used, equal for the recording run and an unchanged replay of it."""
         return storage.digest(t.interaction for t in self.transfers if t.interaction is not None)
@@ -405,19 +368,10 @@ class Tape:
     def unused_digest(self) -> str | None:
         """The same hash of the whole recording, where a replay did not use all of it; else None."""
         used = [t for t in self.transfers if not t.live]
-        if len(used) < len(self.transfers) or len(used) >= len(self.before):
+        whole = self._foreign.entries if self._foreign is not None else self.before
+        if len(used) < len(self.transfers) or len(used) >= len(whole):
             return None
-        return storage.digest(self.before)
-
-    @property
-    def throttled(self) -> bool:
-        """Whether a provider's last word on some request was 429, too many requests."""
-        last: dict[str, int | None] = {}
-        with self._lock:
-            for transfer in self.transfers:
-                if transfer.live and transfer.ended is not None:
-                    last[transfer.request.key] = transfer.status
-        return 429 in last.values()
+        return storage.digest(whole)
 
     def discard(self) -> None:
         """Forget, at the end, what was recorded: the test is begun again."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -345,3 +345,15 @@ def to_exchange(entry: Interaction, *, replayed: bool = True, body: bytes | None
         replayed=replayed,
         role=entry.get("role") or "app",
     )
+
+
+def oldest(transfers: Sequence[Transfer]) -> datetime | None:
+    """When the oldest of the recordings replayed was made; None where nothing was, or none says."""
+    dates = [one.hit.get("recorded_at") for one in transfers if one.hit is not None]
+    return min((datetime.fromisoformat(date) for date in dates if date), default=None)
+
+
+def throttled(transfers: Sequence[Transfer]) -> bool:
+    """Whether a provider's last word on some request was 429, too many requests."""
+    last = {one.request.key: one.status for one in transfers if one.live and one.ended is not None}
+    return 429 in last.values()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from pytest_llmops.cassettes.transfer import throttled
 from pytest_llmops.concurrency import compat, serial
 from pytest_llmops.concurrency.attempt import Attempt, in_body, owner
 from pytest_llmops.concurrency.order import Order
@@ -128,7 +129,7 @@ class Window:
         self._wait(attempt)
         for number in range(2, ATTEMPTS + 1):
             evaluation = self._session.evaluation_of(attempt.item)
-            if evaluation is None or not evaluation.tape.throttled or not attempt.failed:
+            if evaluation is None or not attempt.failed or not throttled(list(evaluation.tape.transfers)):
                 break
             evaluation.tape.discard()
             attempt = self._again(attempt.item)

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from pytest_llmops.cassettes import storage
+from pytest_llmops.cassettes.foreign import Source
 from pytest_llmops.cassettes.miss import CassetteMiss
 from pytest_llmops.cassettes.redaction import Scrubber
 from pytest_llmops.cassettes.tape import Tape
@@ -457,3 +458,25 @@ def test_a_thread_of_a_finished_test_is_harmless(path: Path) -> None:
     go.set()
     thread.join()
     assert path.read_bytes() == before
+
+
+def test_a_part_of_another_recorders_cassette_has_the_digest_of_the_whole(tmp_path: Path) -> None:
+    """The gate compares a trial that came to use only a part of its recording with what the whole was measured as."""
+    entry = """
+- request: {{method: POST, uri: 'https://api.openai.com/v1/chat/completions', body: '{body}', headers: {{}}}}
+  response: {{status: {{code: 200, message: OK}}, headers: {{}}, body: {{string: '{{}}'}}}}"""
+    bodies = ['{"model": "m", "messages": [1]}', '{"model": "m", "messages": [2]}']
+    theirs = tmp_path / "theirs.yaml"
+    theirs.write_text("version: 1\ninteractions:" + "".join(entry.format(body=body) for body in bodies))
+
+    def replayed(*asked: str) -> Tape:
+        tape = Tape(tmp_path / "ours.json", "none", TapeOptions(), foreign=lambda: Source([theirs], {}))
+        for body in asked:
+            taken = tape.begin("POST", "https://api.openai.com/v1/chat/completions", body=body.encode())
+            assert taken is not None
+            assert taken.hit is not None
+        return tape
+
+    whole, part = replayed(*bodies), replayed(bodies[0])
+    assert whole.unused_digest() is None
+    assert part.unused_digest() == whole.digest() != part.digest()
