@@ -16,6 +16,7 @@ PIP := $(RUN) -m pip --disable-pip-version-check install --quiet --no-compile
 unexport PYTHONDONTWRITEBYTECODE
 JOBS ?= 2
 ARGS ?=
+PYTEST ?= -m pytest
 
 ADAPTED := tests/e2e/test_libraries.py tests/unit/test_guardrails_presidio.py tests/unit/test_language_lingua.py
 
@@ -31,7 +32,7 @@ demo: $(VENV)/.package
 	CI=true $(RUN) examples/quickstart/demo.py
 
 test: $(VENV)/.test
-	$(RUN) -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+	$(RUN) $(PYTEST) -n $(JOBS) --dist worksteal $(ARGS)
 
 test-pythons: $(VENV)/.test
 	.ci/test-pythons $(ARGS)

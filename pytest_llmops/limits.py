@@ -132,10 +132,9 @@ class Budget:
 
     def begins(self, transfer: Transfer) -> float:
         """Refuse a call where nothing is left."""
-        self.resumes(transfer)
-        return 0.0
+        return self.resumes(transfer)
 
-    def resumes(self, transfer: Transfer) -> None:
+    def resumes(self, transfer: Transfer) -> float:
         """Refuse it as well where others have spent what was left while it was held back."""
         if transfer.request.route is not None:
             with self._ledger.opened() as values:
@@ -146,6 +145,7 @@ class Budget:
                     "(--llm-budget)\n"
                     f"  {transfer.request.method} {transfer.request.url}"
                 )
+        return 0.0
 
     def completed(self, transfer: Transfer) -> None:
         """Count what a call has cost; fail the test where nobody knows."""
@@ -191,8 +191,9 @@ class Quota:
                 values["tokens_at"] = max(now, values.get("tokens_at", 0.0)) + expected * 60 / self._tpm
         return turn - now
 
-    def resumes(self, transfer: Transfer) -> None:
+    def resumes(self, transfer: Transfer) -> float:
         """Its turn was given to it as it began."""
+        return 0.0
 
     def _expect(self, values: dict[str, float], transfer: Transfer) -> float:
         if values.get("answers"):

@@ -73,8 +73,9 @@ class Progress:
                 self._standing.flying += 1
         return 0.0
 
-    def resumes(self, transfer: Transfer) -> None:
+    def resumes(self, transfer: Transfer) -> float:
         """One that was held back was counted as it began."""
+        return 0.0
 
     def completed(self, transfer: Transfer) -> None:
         """And is answered."""

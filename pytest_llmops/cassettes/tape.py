@@ -193,8 +193,11 @@ class Tape:
             self.misses.append(refusal)
             raise
 
-    def readmit(self, transfer: Transfer) -> None:
+    def readmit(self, transfer: Transfer) -> float:
         """Ask once more whether a request may go out that was held back.
+
+        Returns:
+            Seconds to hold it back once more.
 
         Raises:
             CassetteMiss: the test was given up meanwhile, or a watcher objects.
@@ -204,8 +207,7 @@ class Tape:
                 raise miss.CassetteMiss(
                     f"{transfer.request.method} {transfer.request.url}: the test it belongs to was given up"
                 )
-            for watcher in self.options.watchers:
-                watcher.resumes(transfer)
+            return max((watcher.resumes(transfer) for watcher in self.options.watchers), default=0.0)
         except miss.CassetteMiss as refusal:
             self.misses.append(refusal)
             for watcher in self.options.watchers:  # it has an end: they count it as under way

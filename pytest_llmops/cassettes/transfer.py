@@ -119,21 +119,21 @@ class Transfer:
         Raises:
             CassetteMiss: it may not go out any more.
         """
-        if self.hold_s > 0:
+        while self.hold_s > 0:
             with self.tape.holding.back():
                 time.sleep(self.hold_s)
             self._released()
 
     async def ahold(self) -> None:
         """`hold`, without blocking the running loop."""
-        if self.hold_s > 0:
+        while self.hold_s > 0:
             with self.tape.holding.back():
                 await asyncio.sleep(self.hold_s)
             self._released()
 
     def _released(self) -> None:
+        self.hold_s = self.tape.readmit(self)
         self.started = time.perf_counter()
-        self.tape.readmit(self)
 
     def head(self, status: int, headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> None:
         """The response's status and headers have come."""

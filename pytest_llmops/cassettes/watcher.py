@@ -24,8 +24,11 @@ class Watcher(Protocol):
         """
         ...
 
-    def resumes(self, transfer: Transfer) -> None:
+    def resumes(self, transfer: Transfer) -> float:
         """A request that was held back is about to go out.
+
+        Returns:
+            Seconds to hold it back once more.
 
         Raises:
             CassetteMiss: it must not go out any more.

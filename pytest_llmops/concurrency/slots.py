@@ -53,8 +53,9 @@ class Slots:
             return 0.0
         return max(0.0, self._paused_until.get(_host(transfer), 0.0) - time.monotonic())
 
-    def resumes(self, transfer: Transfer) -> None:
-        """A longer pause that its provider asked for meanwhile is for those that come."""
+    def resumes(self, transfer: Transfer) -> float:
+        """It waits on where its provider has asked for a longer pause meanwhile."""
+        return self.begins(transfer)
 
     def completed(self, transfer: Transfer) -> None:
         """A provider has answered."""

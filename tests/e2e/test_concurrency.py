@@ -9,6 +9,7 @@ import xml.etree.ElementTree as ElementTree
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import pytest
 
@@ -621,6 +622,46 @@ def test_429_is_no_failure_of_the_test(project: Project, standin: StandIn) -> No
     assert {call["status"] for test in run.record["tests"] for call in test["calls"]} == {200}
     replayed = project.run(*PLUGINS, "--llm-record=none", env={**ALONE, "STANDIN_URL": standin.url})
     replayed.match("* 8 passed in *")
+
+
+def test_a_call_held_back_waits_on_where_its_provider_asks_for_longer(project: Project, standin: StandIn) -> None:
+    project.file(
+        "test_asking.py",
+        """
+        import os
+        import threading
+        import httpx
+        import pytest
+
+        refused = threading.Event()
+
+        @pytest.mark.llm_eval
+        @pytest.mark.parametrize("which", ["first", "slow", "held"])
+        def test_asks(which):
+            if which == "held":
+                assert refused.wait(60)
+            url = os.environ["STANDIN_URL"] + "/v1/chat/completions"
+            body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": which}]}
+            answer = httpx.post(url, json=body)
+            refused.set()
+            answer.raise_for_status()
+        """,
+    )
+    busy = {
+        "first": [Reply("slow down", status=429, headers={"retry-after": "1"})],
+        "slow": [Reply("slow down", status=429, headers={"retry-after": "3"}, latency_s=0.6)],
+        "held": [],
+    }
+
+    def answer(request: Any) -> Reply | None:
+        left = busy[request["messages"][0]["content"]]
+        return left.pop() if left else None
+
+    standin.script(answer)
+    run = project.run(*PLUGINS, "--llm-concurrency=3", env={**ALONE, "STANDIN_URL": standin.url})
+    run.match("* 3 passed in *")
+    asked = {request.json["messages"][0]["content"]: request.at for request in reversed(standin.requests)}
+    assert asked["held"] >= asked["slow"] + 3
 
 
 QUESTIONS = " ".join(f"question {n}" for n in range(8))

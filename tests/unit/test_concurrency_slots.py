@@ -75,6 +75,19 @@ def test_the_pause_of_one_provider_holds_up_no_request_to_another(clock: Any) ->
     assert subject.begins(other) == 0  # type: ignore[arg-type]
 
 
+def test_a_request_held_back_waits_on_for_a_pause_asked_meanwhile(clock: Any) -> None:
+    subject = slots()
+    see(subject, Answer(429, {"retry-after": "2"}))
+    held = Answer(None)
+    assert subject.begins(held) == 2  # type: ignore[arg-type]
+    clock.now += 1
+    see(subject, Answer(429, {"retry-after": "5"}))
+    clock.now += 1
+    assert subject.resumes(held) == 4  # type: ignore[arg-type]
+    clock.now += 4
+    assert subject.resumes(held) == 0  # type: ignore[arg-type]
+
+
 def test_requests_refused_together_take_slots_once(clock: Any) -> None:
     subject = slots()
     see(subject, *[Answer(429, {"retry-after": "1"})] * 20)
