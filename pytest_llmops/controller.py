@@ -229,7 +229,7 @@ class Controller:
     def _run_record(self, settings: Configuration, *, stopped: str | None) -> RunRecord:
         from datetime import UTC, datetime
 
-        from pytest_llmops import environment
+        from pytest_llmops import environment, selection
         from pytest_llmops.compare import compare_arms, cost_by_tag, fingerprint, summarize
         from pytest_llmops.records import RunRecord
 
@@ -247,27 +247,14 @@ class Controller:
             environment=environment.describe(self._config).model_copy(update={"ci": settings.ci}),
             fingerprint=used,
             tests=tests,
-            deselected=sorted((self._deselected | self._named_apart(ran)) - ran),
+            deselected=sorted((self._deselected | selection.named_apart(self._config, self._stored, ran)) - ran),
+            asked=selection.asked(self._config, ran),
             shard=settings.shard,
             stopped=stopped,
             metrics=summarize(tests, settings=settings.project.metrics),
             cost_by_tag=cost_by_tag(tests),
             ab=compare_arms(tests, settings=settings.project.metrics, min_cases=settings.project.min_cases),
         )
-
-    def _named_apart(self, ran: set[str]) -> set[str]:
-        """Baseline cases left out because the command line named single cases of their test: ``test_x[c1]``.
-
-        ``--lf`` names the failed ones, and drops the rest without telling any hook.
-        """
-        stored = self._stored
-        if stored is None:
-            return set()
-        if self._config.getoption("lf", False):
-            return set(stored.cases) - ran
-        functions = {case.partition("[")[0] for case in ran}
-        partial = {f for f in functions for arg in self._config.args if "[" in arg and f.endswith(_name_of(arg))}
-        return {case for case in stored.cases if case.partition("[")[0] in partial} - ran
 
     def _fail_cases(self, run: RunRecord) -> None:
         """A case below its threshold fails, with its trials listed; a trial of it alone did not.
@@ -381,10 +368,6 @@ def _tolerated(report: pytest.TestReport) -> bool:
 
 def _order(test: TestRecord) -> tuple[str, int]:
     return test.case, test.trial
-
-
-def _name_of(argument: str) -> str:
-    return "::" + argument.partition("[")[0].rpartition("::")[2]
 
 
 def _tags_line(costs: dict[str, float]) -> str:

@@ -389,6 +389,8 @@ class RunRecord(Record):
     tests: list[TestRecord] = Field(default_factory=list)
     deselected: list[str] = Field(default_factory=list)
     """Cases left out of this run on purpose (``-k``, ``--lf``): not missing from it."""
+    asked: list[str] = Field(default_factory=list)
+    """Folders, files and tests that the command line named, from the rootdir on; empty: all that there are."""
     taken_out: dict[str, str] = Field(default_factory=dict)
     """Stored cases that their dataset goes without, with that dataset: accepted, since a pull request shows it."""
     shard: tuple[int, int] | None = None

@@ -49,7 +49,9 @@ def add_to(commands: Any) -> None:
     update = baseline.add_parser("update", help="write the cases of a run into a baseline")
     update.add_argument("record", type=Path, metavar="RUN", help="a run record (--llm-json)")
     update.add_argument("-o", "--output", type=Path, required=True, metavar="BASELINE", help="made where missing")
-    update.add_argument("--prune", action="store_true", help="drop stored cases that RUN, a whole run, does not have")
+    update.add_argument(
+        "--prune", action="store_true", help="drop stored cases that RUN was asked for and does not have"
+    )
     update.set_defaults(run=_update)
 
 

@@ -310,6 +310,8 @@ class ItemSession:
         if call.excinfo is not None and isinstance(call.excinfo.value, LlmopsError):
             _end_at_the_caller(call.excinfo.value)
         report = yield
+        if call.excinfo is not None and isinstance(call.excinfo.value, CassetteMiss):
+            _summarise(report)
         running = self._running.get(item.nodeid)
         if running is None:
             if report.when == "setup" and item.get_closest_marker(MARKER) is not None and report.failed:
@@ -333,6 +335,13 @@ class ItemSession:
                 vars(report)["llmops_prompts"] = {prompt.hash: self._options.scrub(prompt.text) for prompt in used}
             del self._running[item.nodeid]
         return report
+
+
+def _summarise(report: pytest.TestReport) -> None:
+    """Leave a miss's first line in pytest's summary, which shows all lines under CI; FAILURES above has told them."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    if crash is not None:
+        crash.message = crash.message.split("\n")[0]
 
 
 class UnknownCost(AssertionError):

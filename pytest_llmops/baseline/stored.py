@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
@@ -170,18 +170,22 @@ def dropped(old: Baseline | None, updated: Baseline) -> list[str]:
 
 
 def prune(stored: Baseline, run: RunRecord) -> list[str]:
-    """Drop the cases that a whole run no longer has; what it left out on purpose (``-k``, ``--lf``) is kept.
+    """Drop the cases that a run no longer has, of those it was asked for: what its command line left out is kept.
 
     Returns:
         The dropped cases.
     """
     known = {test.case for test in run.tests} | set(run.deselected)
-    gone = sorted(stored.cases.keys() - known)
+    gone = sorted(case for case in stored.cases.keys() - known if _asked_for(case, run.asked))
     for case in gone:
         del stored.cases[case]
     recorded = {name for case in stored.cases.values() for name in case.samples}
     stored.metrics = {name: here for name, here in stored.metrics.items() if name in recorded}
     return gone
+
+
+def _asked_for(case: str, asked: Collection[str]) -> bool:
+    return not asked or any(case == one or case.startswith((f"{one}/", f"{one}::", f"{one}[")) for one in asked)
 
 
 def two_definitions(name: str, one: str, other: str) -> str:

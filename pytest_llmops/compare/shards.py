@@ -48,6 +48,7 @@ def merge(
         fingerprint=_fingerprint(shards, tests),
         tests=tests,
         deselected=deselected,
+        asked=sorted({one for _, run in shards for one in run.asked}) if all(run.asked for _, run in shards) else [],
         stopped=next((f"{run.stopped} ({name})" for name, run in shards if run.stopped), None),
         metrics=summarize(tests, settings=settings),
         cost_by_tag=cost_by_tag(tests),

@@ -225,7 +225,8 @@ def test_a_miss_says_what_differs_and_how_to_record_it(app, standin):
         "    - hello",
         "    + goodbye",
         "  re-record: pytest test_it.py::test_it --llm-record=refresh",
-        "FAILED test_it.py::test_it - CassetteMiss: *",
+        "FAILED test_it.py::test_it - CassetteMiss: 'cassettes/test_it/test_it-*.json' has no recording for call 1",
     )
+    assert run.out.count("+ goodbye") == 1, "pytest's summary does not say all of it again"
     assert_no_traceback(run)
     assert len(standin.requests) == asked

@@ -189,6 +189,28 @@ def test_a_baseline_is_pruned_only_on_request(suite, standin):
     assert "test_it[c3]" in suite.read("base.json")
 
 
+def test_what_the_command_line_did_not_ask_for_is_not_pruned(suite, standin):
+    other = "import pytest\n\n@pytest.mark.llm_eval\ndef test_{0}(llm_eval):\n    llm_eval.record('q', 1)\n"
+    suite.file("more/test_other.py", other.format("one") + other.format("two"))
+    stored = ("--llm-record=none", "--llm-baseline=base.json", "--llm-update-baseline")
+    suite.run(*stored, env=speaking_to(standin))
+    for args in (
+        ["more/test_other.py::test_one"],
+        ["more"],
+        ["test_it.py::test_it[c3]"],
+        ["test_it.py", "more/test_other.py::test_two"],
+        ["--lf", "more"],
+    ):
+        suite.run("--llm-record=none", "--llm-json=run.json", *args, env=speaking_to(standin))
+        pruned = suite.command("baseline", "update", "run.json", "-o", "base.json", "--prune")
+        assert "dropped" not in pruned.out, args
+    suite.file("more/test_other.py", other.format("one"))
+    suite.run("--llm-record=none", "--llm-json=run.json", str(suite.path / "more"), env=speaking_to(standin))
+    pruned = suite.command("baseline", "update", "run.json", "-o", "base.json", "--prune")
+    assert pruned.out.startswith("dropped more/test_other.py::test_two\nwrote base.json, ")
+    assert "test_it[c3]" in suite.read("base.json")
+
+
 def test_a_shard_prunes_nothing(suite, standin):
     before = suite.read("base.json")
     suite.run("--llm-record=none", "--llm-json=1.json", "-k=c1", "--llm-shard=1/2", env=speaking_to(standin))
