@@ -18,6 +18,7 @@ import pytest
 from pytest_llmops import providers
 from pytest_llmops.cassettes.miss import CassetteMiss
 from pytest_llmops.cassettes.watcher import watch
+from pytest_llmops.stats import plain
 from pytest_llmops.totals import why_no_cost
 
 if TYPE_CHECKING:
@@ -141,8 +142,8 @@ class Budget:
                 spent = values.get("usd", 0.0)
             if spent >= self._usd:
                 raise BudgetExceeded(
-                    f"not sent: this run's live calls have cost ${spent:.6g}, its budget is ${self._usd:.6g} "
-                    "(--llm-budget)\n"
+                    f"not sent: this run's live calls have cost ${plain(spent, 6)}, "
+                    f"its budget is ${plain(self._usd, 6)} (--llm-budget)\n"
                     f"  {transfer.request.method} {transfer.request.url}"
                 )
         return 0.0

@@ -253,6 +253,15 @@ def significant(value: float) -> float:
     return float(f"{value:.6g}")
 
 
+def plain(value: float, digits: int) -> str:
+    """Significant digits without an exponent: 0.0000364."""
+    text = f"{value:.{digits}g}"
+    if "e-" not in text:
+        return text
+    places = int(text.partition("e-")[2]) + digits - 1
+    return f"{value:.{places}f}".rstrip("0")
+
+
 def significant_array(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """`significant` of many numbers at once; NaN stays NaN."""
     import numpy as np

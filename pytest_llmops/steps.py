@@ -11,6 +11,7 @@ from pytest_llmops.errors import LlmopsError, SettingsError
 from pytest_llmops.exchange import Exchange
 from pytest_llmops.records import Call, Measurement, StepUse
 from pytest_llmops.registry import BUILTIN_METRICS
+from pytest_llmops.stats import plain
 from pytest_llmops.tools import ToolCalls
 
 Pairs = list[tuple[Exchange, Call]]
@@ -123,9 +124,9 @@ class Step:
         if self.max_cost_usd is not None:
             cost = self.cost_usd
             if cost is None:
-                found.append(f"max_cost_usd={self.max_cost_usd:g}, and {self.why_no_cost(self.calls)}")
+                found.append(f"max_cost_usd={plain(self.max_cost_usd, 6)}, and {self.why_no_cost(self.calls)}")
             elif cost > self.max_cost_usd:
-                found.append(f"cost ${cost:.4g}, max_cost_usd={self.max_cost_usd:g}")
+                found.append(f"cost ${plain(cost, 4)}, max_cost_usd={plain(self.max_cost_usd, 6)}")
         if self.timeout_s is not None:
             took = max(self.duration_s or 0.0, (latency or 0.0) / 1000)
             if took > self.timeout_s:

@@ -9,6 +9,7 @@ from pytest_llmops.compare import prompts
 from pytest_llmops.compare.cases import RECORD, lacks_recording
 from pytest_llmops.compare.policy import Policy
 from pytest_llmops.records import Comparison, MetricComparison
+from pytest_llmops.stats import plain
 
 LISTED = 20
 WORDS = {"regressed": "regressed", "not_comparable": "cannot be compared", "inconclusive": "is inconclusive"}
@@ -101,19 +102,21 @@ def _listed(name: str, word: str, lines: list[str], comparison: Comparison, miss
 
 
 def _metric_message(row: MetricComparison, comparison: Comparison) -> str:
-    lines = [f"{row.metric} {WORDS[row.verdict]}" + (f": {_numbers(row)}" if row.delta is not None else "")]
+    lines = [f"{row.metric} {WORDS[row.verdict]}" + _numbers(row)]
     if row.reason:
         lines.append(f"  {row.reason}")
     if row.advice:
         lines.append(f"  {row.advice}")
-    lines += [f"  {one.case}: {one.baseline:g} → {one.current:g}" for one in row.worst_cases]
+    lines += [f"  {one.case}: {plain(one.baseline, 6)} → {plain(one.current, 6)}" for one in row.worst_cases]
     lines += prompts.explained(comparison.prompt_changes)
     return "\n".join([*lines, _way_out(comparison, case=False)])
 
 
 def _numbers(row: MetricComparison) -> str:
+    if row.baseline is None or row.current is None or row.delta is None:
+        return ""
     change = "{:+.1%}" if row.relative else "{:+.3g}"
-    text = f"{row.baseline:.4g} → {row.current:.4g}, Δ {change.format(row.delta)}"
+    text = f": {plain(row.baseline, 4)} → {plain(row.current, 4)}, Δ {change.format(row.delta)}"
     if row.ci_low is not None and row.ci_high is not None:
         text += f" ({change.format(row.ci_low)} … {change.format(row.ci_high)})"
     text += f", {row.cases} case{'s' if row.cases != 1 else ''}"

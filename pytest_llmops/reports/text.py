@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 
+from pytest_llmops.stats import plain
+
 JOINERS = "\u200c\u200d"
 """They take no room and steer nothing, and Persian, Hindi and emoji are misspelt without them."""
 STYLES = {"red": 31, "green": 32, "yellow": 33, "bold": 1, "dim": 2}
@@ -85,7 +87,7 @@ def amount(value: float, kind: str, unit: str | None = None) -> str:
     if kind == "latency":
         return f"{value / 1000:.3g} s" if abs(value) >= 1000 else f"{value:.3g} ms"
     if kind == "cost":
-        return f"${value:,.2f}" if abs(value) >= 1 else f"${_plain(value, 3)}"
+        return f"${value:,.2f}" if abs(value) >= 1 else f"${plain(value, 3)}"
     if abs(value) >= 1000:
         return f"{value:,.0f}"
     fixed = kind == "score" and (value == 0 or 0.001 <= abs(value) < 10)
@@ -101,12 +103,3 @@ def change(value: float, kind: str, relative: bool, *, sign: bool = True) -> str
     if kind in ("pass", "rate"):
         return f"{100 * value:{plus}.1f}pp"
     return f"{value:{plus}.3f}" if abs(value) < 10 else f"{value:{plus}.4g}"
-
-
-def _plain(value: float, digits: int) -> str:
-    """Significant digits without an exponent: 0.0000364."""
-    text = f"{value:.{digits}g}"
-    if "e-" not in text:
-        return text
-    places = int(text.partition("e-")[2]) + digits - 1
-    return f"{value:.{places}f}".rstrip("0")

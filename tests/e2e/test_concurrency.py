@@ -630,6 +630,8 @@ def test_a_call_held_back_waits_on_where_its_provider_asks_for_longer(project: P
         """
         import os
         import threading
+        import time
+        from pathlib import Path
         import httpx
         import pytest
 
@@ -640,6 +642,8 @@ def test_a_call_held_back_waits_on_where_its_provider_asks_for_longer(project: P
         def test_asks(which):
             if which == "held":
                 assert refused.wait(60)
+            while which == "first" and not Path("under-way").exists():
+                time.sleep(0.01)
             url = os.environ["STANDIN_URL"] + "/v1/chat/completions"
             body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": which}]}
             answer = httpx.post(url, json=body)
@@ -648,20 +652,22 @@ def test_a_call_held_back_waits_on_where_its_provider_asks_for_longer(project: P
         """,
     )
     busy = {
-        "first": [Reply("slow down", status=429, headers={"retry-after": "1"})],
-        "slow": [Reply("slow down", status=429, headers={"retry-after": "3"}, latency_s=0.6)],
+        "first": [Reply("slow down", status=429, headers={"retry-after": "2"})],
+        "slow": [Reply("slow down", status=429, headers={"retry-after": "4"}, latency_s=0.6)],
         "held": [],
     }
 
     def answer(request: Any) -> Reply | None:
-        left = busy[request["messages"][0]["content"]]
-        return left.pop() if left else None
+        which = request["messages"][0]["content"]
+        if which == "slow":
+            project.file("under-way", "")
+        return busy[which].pop() if busy[which] else None
 
     standin.script(answer)
     run = project.run(*PLUGINS, "--llm-concurrency=3", env={**ALONE, "STANDIN_URL": standin.url})
     run.match("* 3 passed in *")
     asked = {request.json["messages"][0]["content"]: request.at for request in reversed(standin.requests)}
-    assert asked["held"] >= asked["slow"] + 3
+    assert asked["held"] >= asked["slow"] + 4
 
 
 QUESTIONS = " ".join(f"question {n}" for n in range(8))

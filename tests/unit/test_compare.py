@@ -187,6 +187,14 @@ def test_cost_is_compared_by_ratio_and_shown_as_total():
     assert not row.gate
 
 
+def test_small_costs_are_told_without_exponents():
+    gated = Policy(metrics={"cost_usd": MetricSettings(gate=True)})
+    before, now = run_of({"cost_usd": [4.58e-5] * 12}), run_of({"cost_usd": [9.16e-5] * 12})
+    (failure,) = failures(compare(stored(before), now, policy=gated), gated)
+    assert failure.message.startswith("cost_usd regressed: 0.0000458 → 0.0000916, Δ +100.0%")
+    assert "e-05" not in failure.message
+
+
 def test_values_of_zero_are_left_out_of_ratios_and_counted():
     now = [0.0, 0.0, *[2.0] * 18]
     row = compare(stored(run_of({"output_tokens": [2.0] * 20})), run_of({"output_tokens": now})).metrics[0]
