@@ -16,6 +16,10 @@ ONE_BY_ONE = {
     "trace": "--trace",
     "setupshow": "--setup-show",
     "reruns": "--reruns",
+    "force_reruns": "--force-reruns",
+    "force_flaky": "--force-flaky",
+    "forked": "--forked",
+    "testmon": "--testmon",
     "block_network": "--block-network",
 }
 """Options, pytest's and other plugins', that need one test at a time."""
@@ -58,6 +62,14 @@ def _distributes(config: pytest.Config) -> bool:
     return getattr(config.option, "dist", "no") != "no" and not hasattr(config, "workerinput")
 
 
+def _ini(config: pytest.Config, name: str) -> object:
+    """The value of another plugin's line in the ini file; None where that plugin is not there."""
+    try:
+        return config.getini(name)
+    except (KeyError, ValueError):
+        return None
+
+
 def _obstacle(config: pytest.Config, settings: Configuration) -> str | None:
     """Why nothing overlaps in this run."""
     if settings.record == "none":
@@ -65,6 +77,8 @@ def _obstacle(config: pytest.Config, settings: Configuration) -> str | None:
     for name, flag in ONE_BY_ONE.items():
         if getattr(config.option, name, None):
             return f"{flag} was given"
+    if _ini(config, "reruns"):
+        return "reruns is set"
     if config.getini("enable_assertion_pass_hook"):
         return "enable_assertion_pass_hook is set"
     try:

@@ -18,6 +18,7 @@ from _pytest.assertion import util as assertion
 from _pytest.fixtures import resolve_fixture_function
 from _pytest.nodes import Node
 from _pytest.runner import SetupState, call_and_report
+from pluggy import HookImpl
 
 __all__ = ["call_and_report", "resolve_fixture_function"]
 
@@ -249,6 +250,77 @@ def loop_scope(item: pytest.Item) -> str | None:
     """The scope of the event loop of a test that pytest-asyncio runs; None for any other item."""
     kinds = [kind.__module__.partition(".")[0] for kind in type(item).__mro__]
     return getattr(item, "_loop_scope", "unknown") if "pytest_asyncio" in kinds else None
+
+
+# -- what other plugins put around an item -----------------------------------------------------------------------------
+
+
+class Surroundings:
+    """Other plugins' wrappers of ``pytest_runtest_protocol``: they keep what their hooks of an item's phases look for.
+
+    An item's setup phase runs ahead of its turn, so its wrappers are entered ahead of it as well, and are not entered
+    again at its turn. Pytest's own are left out: they set up the process for the item whose turn it is.
+    """
+
+    def __init__(self, session: pytest.Session) -> None:
+        self._entered: dict[pytest.Item, dict[int, Any]] = {}
+        self._after = dict(zip(session.items, [*session.items[1:], None], strict=True)) if session.items else {}
+        found = session.config.hook.pytest_runtest_protocol.get_hookimpls()
+        self._wrappers = [impl for impl in reversed(found) if _is_foreign_wrapper(impl)]
+        self._functions = [impl.function for impl in self._wrappers]
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        """Let the session's hook know which wrappers are entered already."""
+        for impl, function in zip(self._wrappers, self._functions, strict=True):
+            impl.function = partial(self._call, impl, function)  # type: ignore[misc]
+        try:
+            yield
+        finally:
+            for impl, function in zip(self._wrappers, self._functions, strict=True):
+                impl.function = function  # type: ignore[misc]
+            for item in [*self._entered]:
+                self.leave(item)
+
+    def enter(self, item: pytest.Item) -> None:
+        """Run the first halves of an item's wrappers, ahead of its turn."""
+        given = {"item": item, "nextitem": self._after.get(item)}
+        entered = self._entered[item] = {}
+        for impl, function in zip(self._wrappers, self._functions, strict=True):
+            wrapper: Any = function(*(given[name] for name in impl.argnames))
+            next(wrapper)
+            entered[id(impl)] = wrapper
+
+    def leave(self, item: pytest.Item) -> None:
+        """Drop what was entered for an item whose turn does not come."""
+        for wrapper in reversed(self._entered.pop(item, {}).values()):
+            wrapper.close()
+
+    def _call(self, impl: HookImpl, function: Callable[..., Any], *args: Any) -> Any:
+        item = args[impl.argnames.index("item")]
+        wrapper = self._entered.get(item, {}).pop(id(impl), None)
+        return function(*args) if wrapper is None else _Entered(wrapper)
+
+
+class _Entered:
+    """A generator whose first half has run: whoever starts it goes on from there."""
+
+    def __init__(self, wrapper: Any) -> None:
+        self._wrapper = wrapper
+
+    def __next__(self) -> None:
+        return None
+
+    def __getattr__(self, name: str) -> Any:  # send, throw, close
+        return getattr(self._wrapper, name)
+
+
+def _is_foreign_wrapper(impl: HookImpl) -> bool:
+    package = (getattr(impl.function, "__module__", None) or "").partition(".")[0]
+    # One that does not ask for the item keeps nothing of it.
+    return (
+        (impl.wrapper or impl.hookwrapper) and "item" in impl.argnames and package not in ("_pytest", "pytest_llmops")
+    )
 
 
 # -- output, logs, warnings, explanations ------------------------------------------------------------------------------

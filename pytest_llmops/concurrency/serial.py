@@ -21,7 +21,8 @@ _FIXTURES = frozenset(
         "pytester", "testdir", "doctest_namespace",
         "mocker", "class_mocker", "module_mocker", "package_mocker", "session_mocker",  # pytest-mock
         "respx_mock", "httpx_mock", "requests_mock", "httpserver", "aioresponses",
-        "freezer", "socket_disabled", "socket_enabled",
+        "freezer", "time_machine", "socket_disabled", "socket_enabled",
+        "transactional_db", "live_server", "benchmark",
         "anyio_backend",
     }
 )  # fmt: skip
@@ -35,14 +36,22 @@ _MARKERS = {
     "respx": "respx patches httpx for the process",
     "httpx_mock": "pytest-httpx patches httpx for the process",
     "freeze_time": "the clock belongs to the process",
+    "time_machine": "the clock belongs to the process",
+    "django_db": "a database connection belongs to its thread",
+    "benchmark": "what is timed shares the process with nothing",
+    "forked": "run in a process of its own",
 }
 # What a body, or what is set up for it alone, calls by name to change the process.
 _CALLS = frozenset(
     {
         "warns", "deprecated_call", "catch_warnings", "patch", "chdir", "redirect_stdout", "redirect_stderr",
-        "setlocale", "freeze_time", "use_cassette", "signal",
+        "setlocale", "freeze_time", "travel", "use_cassette", "signal", "respx", "RequestsMock", "requests_mock",
     }
 )  # fmt: skip
+# Packages whose decorators do the same around a body.
+_DECORATORS = frozenset(
+    {"freezegun", "time_machine", "respx", "responses", "requests_mock", "vcr", "moto", "httpretty"}
+)
 # What resolves fixtures while others are set up.
 _IN_BODY = frozenset({"getfixturevalue", "addfinalizer"})
 _XUNIT = ("setup_method", "teardown_method", "setUp", "tearDown", "asyncSetUp", "asyncTearDown")
@@ -59,6 +68,8 @@ def reason(item: pytest.Item) -> str | None:
     for marker, why in _MARKERS.items():
         if item.get_closest_marker(marker) is not None:
             return f"marker {marker}: {why}"
+    if any(marker.kwargs.get("depends") for marker in item.iter_markers("dependency")):
+        return "marker dependency: its setup asks how other tests ended"
     return _of_kind(item) or _of_fixtures(item) or _of_body(item) or _of_setup(item)
 
 
@@ -77,6 +88,8 @@ def _of_fixtures(item: pytest.Item) -> str | None:
 def _of_body(item: pytest.Item) -> str | None:
     if hasattr(item.function, "patchings"):  # type: ignore[attr-defined]
         return "patched by mock.patch"
+    if package := _decorated(item.function):  # type: ignore[attr-defined]
+        return f"decorated by {package}"
     called = _called(item.function, _CALLS | _IN_BODY)  # type: ignore[attr-defined]
     return f"calls {called}" if called else None
 
@@ -84,6 +97,8 @@ def _of_body(item: pytest.Item) -> str | None:
 def _of_setup(item: pytest.Item) -> str | None:
     """What is patched in a fixture of one test, or in ``setup_method``, would stay in force for its neighbours."""
     for name, function in own_fixtures(item):
+        if getattr(function, "__module__", "").startswith("pytest_django.") and not name.startswith("_"):
+            return f"fixture {name} of pytest-django"  # a connection is its thread's, settings are the process's
         if called := _called(function, _CALLS):
             return f"fixture {name} calls {called}"
     owner = getattr(item, "cls", None)
@@ -93,6 +108,20 @@ def _of_setup(item: pytest.Item) -> str | None:
     for name, method in methods:
         if method is not None and (called := _called(method, _CALLS)):
             return f"{name} calls {called}"
+    return None
+
+
+@cache
+def _decorated(function: object) -> str | None:
+    """The package, of those that change the process, that has wrapped a function; None where none has."""
+    while function is not None:
+        # A plain wrapper is a function of the package's; wrapt's, which vcrpy uses, holds a method of it.
+        of_wrapt = getattr(getattr(function, "_self_wrapper", None), "__module__", None)
+        module = of_wrapt or getattr(function, "__globals__", {}).get("__name__") or ""
+        package = module.partition(".")[0]
+        if package in _DECORATORS:
+            return package
+        function = getattr(function, "__wrapped__", None)
     return None
 
 

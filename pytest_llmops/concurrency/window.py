@@ -80,7 +80,8 @@ class Window:
         # Modules and collected items live to the end of the session. Without them the collector's pauses, in which no
         # body goes on, and pytest's collections at the end are half as long.
         gc.freeze()
-        with compat.setup_tree(session) as self._tree, self._routing.installed():
+        self._surroundings = compat.Surroundings(session)
+        with compat.setup_tree(session) as self._tree, self._routing.installed(), self._surroundings.installed():
             try:
                 return (yield)
             finally:
@@ -241,6 +242,7 @@ class Window:
             item = self._order.following(self._current, self._attempts)
             if item is None or self._must_wait(item) or not self._order.take(item):
                 return
+            self._surroundings.enter(item)
             self._begin(cast("pytest.Function", item))
 
     def _must_wait(self, item: pytest.Item) -> bool:
@@ -420,4 +422,5 @@ class Window:
             self._tree.held.discard(attempt.item)
             if attempt.setup is not None:
                 compat.call_and_report(attempt.item, "teardown", log=False, nextitem=self._current)
+            self._surroundings.leave(attempt.item)
             del self._attempts[attempt.item]

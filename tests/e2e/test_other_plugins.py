@@ -1,0 +1,200 @@
+"""Beside other plugins: small ones stand in for those that need not be installed here, and do what those do."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conftest import Project, Run
+
+PLUGINS = ("-p", "pytest_llmops.plugin", "-p", "pytest_asyncio.plugin")
+ALONE = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+
+
+def overlapped(project: Project, *args: str) -> Run:
+    options = ("--llm-record=live", "--llm-concurrency=4", "--llm-concurrency-report")
+    return project.run(*PLUGINS, *options, *args, env=ALONE)
+
+
+# -- overlapped evaluations --------------------------------------------------------------------------------------------
+
+# As pytest-json-report, allure-pytest and pytest-retry do.
+KEEPER = """
+    import pytest
+
+    told = []
+
+    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(item, nextitem):
+        item.kept = {"next": nextitem.name if nextitem else None}
+        yield
+        told.append((item.name, item.kept))
+        del item.kept
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_setup(item):
+        item.kept["setup"] = "entered"
+        return (yield)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(item, call):
+        report = yield
+        item.kept[report.when] = report.outcome
+        return report
+
+    def pytest_terminal_summary(terminalreporter):
+        for name, kept in told:
+            terminalreporter.write_line(f"{name}: {kept}")
+"""
+
+
+def test_what_a_plugin_keeps_around_an_item_is_there_in_all_its_phases(project: Project) -> None:
+    project.file("conftest.py", KEEPER)
+    project.file(
+        "test_kept.py",
+        """
+        import pytest
+
+        @pytest.mark.llm_eval
+        @pytest.mark.parametrize("n", range(5))
+        def test_any(n): pass
+
+        def test_unmarked(): pass
+
+        @pytest.mark.llm_eval
+        def test_last(): pass
+        """,
+    )
+    run = overlapped(project)
+    run.match("6 overlapped, *")
+    names = [*(f"test_any[{n}]" for n in range(5)), "test_unmarked", "test_last"]
+    phases = "'setup': 'passed', 'call': 'passed', 'teardown': 'passed'"
+    for name, after in zip(names, [*names[1:], None], strict=True):
+        assert f"{name}: {{'next': {after!r}, {phases}}}" in run.out, run.out
+    run.match("* 7 passed in *")
+
+
+def test_what_a_plugin_keeps_is_dropped_with_tests_that_do_not_run(project: Project) -> None:
+    project.file("conftest.py", KEEPER)
+    project.file(
+        "test_stopped.py",
+        """
+        import pytest
+
+        @pytest.mark.llm_eval
+        @pytest.mark.parametrize("n", range(5))
+        def test_any(n): assert n != 1
+        """,
+    )
+    run = overlapped(project, "-x")
+    run.match("test_any[[]1[]]: *'call': 'failed', *", "* 1 failed, 1 passed in *")
+    run.no_match("test_any[[]2[]]: *")
+    run.no_match("*INTERNALERROR*")
+
+
+@pytest.mark.parametrize(("decorator", "package"), [("freeze", "freezegun"), ("fake", "responses"), ("aio", "respx")])
+def test_a_decorator_that_changes_the_process_keeps_a_test_on_its_own(
+    project: Project, decorator: str, package: str
+) -> None:
+    project.file(
+        f"{package}/__init__.py",
+        """
+        import functools
+
+        def decorator(function):
+            @functools.wraps(function)
+            def wrapper(*args, **kwargs):
+                return function(*args, **kwargs)
+            return wrapper
+        """,
+    )
+    project.file(
+        "test_decorated.py",
+        f"""
+        import functools
+        import pytest
+        from {package} import decorator as {decorator}
+
+        def own(function):
+            return functools.wraps(function)(lambda: function())
+
+        @pytest.mark.llm_eval
+        @own
+        @{decorator}
+        def test_decorated(): pass
+
+        @pytest.mark.llm_eval
+        @own
+        def test_plain(): pass
+        """,
+    )
+    run = overlapped(project)
+    run.match("1 overlapped, *; 1 ran on their own", f"  1 × decorated by {package}: test_decorated.py::test_decorated")
+
+
+def test_a_test_that_depends_on_another_waits_for_its_report(project: Project) -> None:
+    """As pytest-dependency: the marked test's setup looks at what was reported of the others."""
+    project.file(
+        "conftest.py",
+        """
+        import pytest
+
+        reported = set()
+
+        def pytest_runtest_logreport(report):
+            if report.when == "call":
+                reported.add(report.nodeid.partition("::")[2])
+
+        def pytest_runtest_setup(item):
+            for marker in item.iter_markers("dependency"):
+                if not reported.issuperset(marker.kwargs.get("depends", ())):
+                    pytest.skip("depends on what has not passed")
+
+        def pytest_configure(config):
+            config.addinivalue_line("markers", "dependency(name, depends): as pytest-dependency's")
+        """,
+    )
+    project.file(
+        "test_depending.py",
+        """
+        import pytest
+
+        @pytest.mark.llm_eval
+        @pytest.mark.dependency
+        def test_first(): pass
+
+        @pytest.mark.llm_eval
+        @pytest.mark.dependency(depends=["test_first"])
+        def test_second(): pass
+        """,
+    )
+    run = overlapped(project)
+    run.match("1 overlapped, *", "  1 × marker dependency: *::test_second", "* 2 passed in *")
+
+
+@pytest.mark.parametrize("option", ["--force-flaky", "--forked", "--testmon", "--force-reruns"])
+def test_under_options_that_need_one_test_at_a_time_nothing_overlaps(project: Project, option: str) -> None:
+    project.file(
+        "conftest.py", f"def pytest_addoption(parser):\n    parser.addoption({option!r}, action='store_true')\n"
+    )
+    project.file("test_any.py", "import pytest\n\n@pytest.mark.llm_eval\ndef test_any(): pass\n")
+    overlapped(project, option).match(f"none: {option} was given", "* 1 passed in *")
+    overlapped(project).match("1 overlapped, *", "* 1 passed in *")
+
+
+def test_reruns_that_the_ini_file_asks_for_run_one_by_one(project: Project) -> None:
+    project.file("pytest.ini", "[pytest]\nreruns = 1\n")
+    project.file(
+        "test_flaky.py",
+        """
+        import pytest
+
+        attempts = []
+
+        @pytest.mark.llm_eval
+        def test_flaky():
+            attempts.append(1)
+            assert len(attempts) == 2
+        """,
+    )
+    run = overlapped(project, "-p", "pytest_rerunfailures")
+    run.match("none: reruns is set", "* 1 passed, 1 rerun in *")
