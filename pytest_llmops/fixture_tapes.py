@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from pytest_llmops.cassettes import scope, transfer
 from pytest_llmops.cassettes.miss import CassetteMiss
 from pytest_llmops.cassettes.tape import Tape
 from pytest_llmops.cassettes.tape_options import TapeOptions
-from pytest_llmops.options import Age
+from pytest_llmops.options import MARKER, Age, RecordMode
 from pytest_llmops.running import clean_failures
 from pytest_llmops.staleness import check_age
 
@@ -37,10 +38,12 @@ class FixtureTapes:
     Args:
         config: of the session.
         options: what all tapes share.
+        mode: the record mode.
         folder: another place for all cassettes.
         resume: in mode ``live``, replay what the broken-off run paid for.
         stale_after: how old a recording may be.
         install: has the HTTP clients intercepted.
+        between: has them intercepted, and keys stood in for, while a fixture is set up for an unmarked test.
     """
 
     def __init__(
@@ -48,48 +51,96 @@ class FixtureTapes:
         config: pytest.Config,
         options: TapeOptions,
         *,
+        mode: RecordMode,
         folder: Path | None,
         resume: bool,
         stale_after: Age | None,
         install: Callable[[], None],
+        between: Callable[[], AbstractContextManager[None]],
     ) -> None:
         self._config, self._options, self._folder, self._resume = config, options, folder, resume
-        self._stale_after, self._install = stale_after, install
+        self._mode, self._stale_after, self._install, self._between = mode, stale_after, install, between
         self._torn_down: list[_Open] = []
+        self._users: dict[str, list[pytest.Item]] | None = None
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(
         self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
     ) -> Generator[None, Any, Any]:
         """Put the fixture's tape in place of the test's: whichever test comes first sets it up."""
-        outer = scope.own()
-        if outer is None or fixturedef.scope == "function":
+        if fixturedef.scope == "function":
             return (yield)
+        outer = scope.own()
+        user = request.node if outer is not None else self._user(fixturedef, request.session)
+        if user is None:
+            # Nothing of it is recorded, so its teardown is not either: the last test before that may be a marked one.
+            masked: list[Tape] = []
+            fixturedef.addfinalizer(lambda: self._unmask(masked))
+            try:
+                return (yield)
+            finally:
+                fixturedef.addfinalizer(lambda: self._mask(masked))
         path = naming.fixture_cassette_path(self._config, fixturedef, request, self._folder)
         with clean_failures():
             tape = Tape(
                 path,
-                outer.mode,
+                self._mode,
                 self._options,
                 test=f"{fixturedef.baseid}::{fixturedef.argname}",
-                command=outer.command,
+                command=outer.command if outer is not None else naming.record_command(user),
                 resume=self._resume,
             )
         fixture = _Open(tape)
         fixturedef.addfinalizer(lambda: self._leave(fixture))  # the last to be called
-        scope.substitute(outer, tape)
-        try:
-            value = yield
-            fixture.passed = True
-        finally:
-            scope.restore(outer, tape)
-            fixture.told = len(tape.misses)
-            fixturedef.addfinalizer(lambda: self._enter(fixture))  # the first
+        with self._in_force(tape, outer):
+            try:
+                value = yield
+                fixture.passed = True
+            finally:
+                fixture.told = len(tape.misses)
+                fixturedef.addfinalizer(lambda: self._enter(fixture))  # the first
         if tape.misses:
             raise tape.misses[0]
         fixture.aged = transfer.oldest(tape.transfers) is not None
         check_age(request.node, tape, self._stale_after)
         return value
+
+    def _user(self, fixturedef: pytest.FixtureDef[Any], session: pytest.Session) -> pytest.Item | None:
+        """A marked test of this run that uses the fixture, which an unmarked one sets up for both."""
+        if self._users is None:
+            self._users = {}
+            for item in session.items:
+                if item.get_closest_marker(MARKER) is not None:
+                    for name in getattr(item, "fixturenames", ()):
+                        self._users.setdefault(name, []).append(item)
+        users = self._users.get(fixturedef.argname, ())
+        return next((item for item in users if item.nodeid.startswith(fixturedef.baseid)), None)
+
+    @contextmanager
+    def _in_force(self, tape: Tape, outer: Tape | None) -> Iterator[None]:
+        if outer is not None:
+            scope.substitute(outer, tape)
+            try:
+                yield
+            finally:
+                scope.restore(outer, tape)
+            return
+        with self._between():
+            scope.activate(tape)
+            try:
+                yield
+            finally:
+                scope.deactivate(tape)
+
+    def _mask(self, masked: list[Tape]) -> None:
+        tape = scope.own()
+        if tape is not None and not tape.closed:
+            masked.append(tape)
+            scope.substitute(tape, None)
+
+    def _unmask(self, masked: list[Tape]) -> None:
+        while masked:
+            scope.restore(masked.pop(), None)
 
     def _enter(self, fixture: _Open) -> None:
         """Its teardown begins. The last of its tests may be unmarked, or the session at its end."""

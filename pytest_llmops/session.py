@@ -84,10 +84,12 @@ class ItemSession:
         fixtures = FixtureTapes(
             config,
             self._options,
+            mode=configuration.record,
             folder=naming.live_folder(config) if self._live is not None else configuration.cassette_dir,
             resume=configuration.resume,
             stale_after=configuration.stale_after,
             install=self._interception.install,
+            between=self._between_tests,
         )
         config.pluginmanager.register(fixtures, "llmops-fixtures")
 
@@ -109,6 +111,21 @@ class ItemSession:
             if os.environ.get(name) == PLACEHOLDER:
                 del os.environ[name]
         self._placeholders = []
+
+    def _stand_in(self) -> None:
+        if self._configuration.record == "none" and not self._placeholders:
+            self._placeholders = _set_placeholders()
+
+    @contextmanager
+    def _between_tests(self) -> Iterator[None]:
+        """Intercept while an unmarked test sets up what marked ones use as well, and no longer."""
+        self._stand_in()
+        self._interception.install()
+        try:
+            yield
+        finally:
+            if not self._running:
+                self._undo()
 
     def evaluation_of(self, item: pytest.Item) -> Evaluation | None:
         """The evaluation of a marked item that is running."""
@@ -161,8 +178,7 @@ class ItemSession:
         evaluation.prompts = partial(self._registry, item)
         if spec.prompt is not None:
             spec = replace(spec, prompt=evaluation.prompt(spec.prompt).id)
-        if tape.mode == "none" and not self._placeholders:
-            self._placeholders = _set_placeholders()
+        self._stand_in()
         self._running[item.nodeid] = Running(spec, trial, evaluation)
         self._interception.install()
         scope.activate(tape)

@@ -12,7 +12,7 @@ from pytest_llmops.cassettes.tape import Tape
 
 _current: ContextVar[Tape | None] = ContextVar("pytest_llmops_tape", default=None)
 _active: list[Tape] = []
-_substitutes: dict[int, list[Tape]] = {}
+_substitutes: dict[int, list[Tape | None]] = {}
 _lock = threading.Lock()
 
 capture: ContextVar[object | None] = ContextVar("pytest_llmops_capture", default=None)
@@ -169,13 +169,16 @@ def deactivate(tape: Tape) -> None:
         _current.set(None)
 
 
-def substitute(outer: Tape, inner: Tape) -> None:
-    """Send `outer`'s requests to `inner` until `restore`: a fixture of wider scope is being set up for the test."""
+def substitute(outer: Tape, inner: Tape | None) -> None:
+    """Send `outer`'s requests to `inner` until `restore`: a fixture of wider scope is being set up for the test.
+
+    None: to where they go without any tape, as one that was set up without is being torn down.
+    """
     with _lock:
         _substitutes.setdefault(id(outer), []).append(inner)
 
 
-def restore(outer: Tape, inner: Tape) -> None:
+def restore(outer: Tape, inner: Tape | None) -> None:
     """End `substitute`."""
     with _lock:
         _substitutes[id(outer)].remove(inner)

@@ -77,6 +77,67 @@ def test_a_teardown_asks_on_its_fixtures_cassette(recorded: Project, standin: St
     assert len(standin.requests) == 5
 
 
+REVERSED = {"first": -1, "last": 1}
+
+UNMARKED = """
+    import os
+    import pytest
+    from app import ask
+
+    @pytest.fixture(scope="module")
+    def plain():
+        yield "here"
+        ask("nobody's")
+
+    def test_plain(plain):
+        assert "OPENAI_API_KEY" not in os.environ
+
+    @pytest.mark.llm_eval
+    def test_last():
+        ask("last")
+"""
+
+
+@pytest.mark.parametrize("order", ["first", "last"])
+def test_a_fixtures_cassette_is_its_own_also_where_an_unmarked_test_comes_first(
+    project: Project, standin: StandIn, order: str
+) -> None:
+    """As in a shuffled run, or in one of xdist's workers."""
+    write_app(project)
+    project.file(
+        "conftest.py", f"def pytest_collection_modifyitems(items):\n    items[:] = items[::{REVERSED[order]}]\n"
+    )
+    project.file("test_it.py", TESTS)
+    env = speaking_to(standin)
+    run = project.run("-q", env=env)
+    assert run.returncode == 0, run.out
+    assert stored(project)["fixture-outer"] == ["open", "close"]
+    assert stored(project)["fixture-agent"] == ["bye"]
+    standin.reset()
+    project.file(
+        "conftest.py", f"def pytest_collection_modifyitems(items):\n    items[:] = items[::{-REVERSED[order]}]\n"
+    )
+    run = project.run("-q", "--llm-record=none", env=env)
+    assert (run.outcomes, standin.requests) == ({"passed": 3}, []), run.out
+    assert project.run("-q", "-k", "unmarked", env=env).returncode == 0
+    assert len(standin.requests) == 3  # no marked test of that run uses the fixtures
+    assert len(stored(project)) == 4
+
+
+def test_what_only_unmarked_tests_use_is_torn_down_without_a_cassette(project: Project, standin: StandIn) -> None:
+    write_app(project)
+    project.file("test_it.py", UNMARKED)
+    env = speaking_to(standin)
+    for _ in ("recording", "replaying"):
+        run = project.run("-q", env=env)
+        assert run.returncode == 0, run.out
+    assert stored(project) == {"test_last": ["last"]}
+    standin.reset()
+    run = project.run("-q", "--llm-record=none", env=env)
+    assert run.returncode == 0, run.out
+    assert [request.path for request in standin.requests] == ["/v1/chat/completions"]
+
+
 def test_a_miss_in_a_teardown_fails_and_keeps_the_recording(recorded: Project, standin: StandIn) -> None:
     before = stored(recorded)
     run = recorded.run("-q", "--llm-record=none", env=speaking_to(standin, BYE="farewell"))
