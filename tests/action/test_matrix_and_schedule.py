@@ -163,6 +163,22 @@ def test_a_test_that_fails_once_in_a_night_of_a_matrix_wakes_nobody(shop: Shop) 
     assert "Failed at first, and not when run once more" in fine.summary
 
 
+def test_a_case_that_broke_in_a_live_matrix_is_run_again_by_its_last_job(shop: Shop) -> None:
+    shop.file("test_shop.py", TESTS.replace("assert result.text", "assert llm_case.expected in result.text"))
+    live = {"mode": "live"}
+    stored = {**live, "update-baseline": "true", "trials": "5"}
+    assert shop.use("workflow_dispatch", {}, env=KEY, inputs=stored).conclusion == "success"
+    shop.provider.reset()
+    shop.provider.script(lambda body: "No." if "fact3" in str(body) else reply(body))
+    for index, only in ((1, "c0 or c1"), (2, "not (c0 or c1)")):
+        part = shard(shop, index, 2, 500, only, inputs={**live, "pytest-args": f"-k '{only}'"})
+        assert part.conclusion == "success", part.log
+    job = shop.pull_request(run=500, inputs={**live, **MERGE, "baseline": "file"})
+    assert job.outputs["conclusion"] == "regression", job.log
+    assert len(shop.provider.requests) == 12 + 5
+    assert "0 of 5" in shop.hub.comments[7][0]["body"]
+
+
 def test_a_test_that_fails_once_in_a_night_wakes_nobody(shop: Shop) -> None:
     shop.file("test_shop.py", TESTS.replace("assert result.text", "assert llm_case.expected in result.text"))
     live = {"mode": "live"}
