@@ -16,7 +16,7 @@ from pytest_llmops.options import BY_NAME, SETTINGS, Age, RecordMode, find_pypro
 from pytest_llmops.settings import JudgeModel, ProjectSettings, load_project
 
 RERUN_VARIABLE = "PYTEST_LLMOPS_RERUN"
-"""Set by rerunning.py for its child: JSON of the record mode, trials, the budget, and where the record goes."""
+"""Set by child_runs.py for its child: JSON of the record mode, trials, the budget, and where the record goes."""
 STORED_IN_VARIABLE = "PYTEST_LLMOPS_STORED_IN"
 """Set by the GitHub Action: the project's own baseline file, where the one compared with is made of an artifact."""
 REVIEWED_VARIABLE = "PYTEST_LLMOPS_REVIEWED"

@@ -200,7 +200,7 @@ class Controller:
             else:
                 self._fail(option, why, ("", None, option))
         if settings.apart_from is not None and settings.json is not None:
-            from pytest_llmops.rerunning import tell_shared
+            from pytest_llmops.child_runs import tell_shared
 
             tell_shared(settings.json, settings.apart_from, self._config.rootpath)
         if written and self._config.getoption("verbose", 0) >= 0:

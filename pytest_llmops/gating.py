@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from pytest_llmops.baseline.answers import Answers
     from pytest_llmops.compare import Policy
     from pytest_llmops.configuration import Configuration
-    from pytest_llmops.records import Comparison, RunRecord, TestRecord
-    from pytest_llmops.rerunning import Rerun
+    from pytest_llmops.records import Comparison, RunRecord
+    from pytest_llmops.rerunning import Terms
 
 Say = Callable[..., None]
 
@@ -71,7 +71,7 @@ class Gate:
 
     def add_trials(self, run: RunRecord) -> None:
         """``--llm-trials=auto``: stop where one trial rules out a regression, else test once with five."""
-        from pytest_llmops import compare, rerunning
+        from pytest_llmops import child_runs, compare, rerunning
 
         if self.stored is None:
             return
@@ -84,10 +84,10 @@ class Gate:
         ]
         if first.deterministic or not unsettled:
             return
-        more = rerunning.trials(self._config, self._settings, run, unsettled)
+        more = rerunning.trials(child_runs.of_session(self._config), self._terms(), run, unsettled)
         for note in more.notes:
             self._say(f"llmops: {note}", yellow=True)
-        self._add(run, more.tests)
+        rerunning.add(run, more.tests)
         run.metrics = compare.summarize(run.tests, settings=self._settings.project.metrics)
         for test in more.tests:
             if test.outcome == "error" or (test.outcome == "failed" and test.threshold == 1.0):
@@ -122,28 +122,26 @@ class Gate:
 
     def _comparison(self, stored: Baseline, run: RunRecord, policy: Policy) -> Comparison:
         """The gate's findings, with fresh trials of suspects and of what regressed where the run was live."""
-        from pytest_llmops import compare, rerunning
+        from pytest_llmops import child_runs, rerunning
 
-        found = self._compared(stored, run, policy)
-        if self._settings.update_baseline:
-            return found
-        notes: list[str] = []
-
-        def again(more: Rerun) -> Comparison:
-            notes.extend(more.notes)
-            if not more.tests:
-                return found
-            self._add(run, more.tests)
+        def compared() -> Comparison:
             return self._compared(stored, run, policy)
 
-        if found.suspect_cases:
-            found = again(rerunning.suspects(self._config, self._settings, run, found))
-        if self._settings.confirm:
-            found = again(rerunning.confirmation(self._config, self._settings, run, compare.unconfirmed(found, policy)))
-        if self._settings.confirm and self._settings.reviewed:  # pytest's own verdict on a test is not taken back
-            found = again(rerunning.failed(self._config, self._settings, run, found.suspect_cases))
-        found.notes += notes
-        return found
+        if self._settings.update_baseline:
+            return compared()
+        return rerunning.settle(child_runs.of_session(self._config), self._terms(), run, compared, policy)
+
+    def _terms(self) -> Terms:
+        from pytest_llmops.rerunning import Terms
+
+        settings = self._settings
+        return Terms(
+            settings.record,
+            settings.budget,
+            confirm=settings.confirm,
+            baseline_root=settings.confirm_baseline,
+            failures=settings.confirm and settings.reviewed,  # pytest's own verdict on a test is not taken back
+        )
 
     def _compared(self, stored: Baseline, run: RunRecord, policy: Policy) -> Comparison:
         from pytest_llmops import compare
@@ -151,12 +149,6 @@ class Gate:
         if self._settings.reviewed:
             run.taken_out = compare.taken_out(stored, run, self._config.rootpath)
         return compare.compare(stored, run, policy, accept=self._accepted)
-
-    def _add(self, run: RunRecord, tests: list[TestRecord]) -> None:
-        from pytest_llmops.compare import cost_by_tag
-
-        run.tests = sorted(run.tests + tests, key=lambda test: (test.case, test.trial))
-        run.cost_by_tag = cost_by_tag(run.tests)
 
     def _fail_gate(self, comparison: Comparison, policy: Policy) -> None:
         """Red lines; in JUnit's file the gated metrics that pass are test cases, too."""

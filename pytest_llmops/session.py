@@ -327,7 +327,7 @@ class ItemSession:
             _end_at_the_caller(call.excinfo.value)
         report = yield
         if call.excinfo is not None and isinstance(call.excinfo.value, CassetteMiss):
-            _summarise(report)
+            _summarise(report, item.config)
         running = self._running.get(item.nodeid)
         if running is None:
             if report.when == "setup" and item.get_closest_marker(MARKER) is not None and report.failed:
@@ -353,10 +353,10 @@ class ItemSession:
         return report
 
 
-def _summarise(report: pytest.TestReport) -> None:
+def _summarise(report: pytest.TestReport, config: pytest.Config) -> None:
     """Leave a miss's first line in pytest's summary, which shows all lines under CI; FAILURES above has told them."""
     crash = getattr(report.longrepr, "reprcrash", None)
-    if crash is not None:
+    if crash is not None and config.getoption("tbstyle", "auto") not in ("no", "line"):
         crash.message = crash.message.split("\n")[0]
 
 

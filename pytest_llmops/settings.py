@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from pytest_llmops.errors import SettingsError, did_you_mean
+from pytest_llmops.options import BY_NAME
 
 DIRECTIONS = ("higher", "lower")
 KINDS = ("score", "pass", "rate", "latency", "cost", "count")
@@ -191,6 +192,13 @@ def load_project(path: Path | None) -> ProjectSettings:
 
 
 def _project(table: object, where: str) -> ProjectSettings:
+    for key in _mapping(table, where):
+        option = BY_NAME.get(key.removeprefix("llm_"))
+        if option is not None and key not in ProjectSettings.__dataclass_fields__:
+            raise SettingsError(
+                f"{where}: {key!r} is an option of pytest's: {option.ini} in [tool.pytest.ini_options] or pytest.ini, "
+                f"or {option.flag} on the command line."
+            )
     entries = _table(table, where, allowed=ProjectSettings)
     values: dict[str, Any] = {}
     for key, value in entries.items():

@@ -4,21 +4,37 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_llmops import acceptance, baseline, compare, console
+from pytest_llmops import acceptance, baseline, compare, console, rerunning
 from pytest_llmops.baseline import Baseline
 from pytest_llmops.baseline.answers import Answers
+from pytest_llmops.child_runs import Children
 from pytest_llmops.compare.failures import Failure
 from pytest_llmops.errors import LlmopsError
 from pytest_llmops.github.handing import State
-from pytest_llmops.records import RunRecord
+from pytest_llmops.records import Comparison, RunRecord, TestRecord
 from pytest_llmops.reports import html
+from pytest_llmops.rerunning import Terms
 from pytest_llmops.settings import ProjectSettings
 
 
-def compare_with(run: RunRecord, state: State) -> list[Failure]:
+@dataclass(frozen=True, slots=True)
+class Again:
+    """More trials for what a comparison finds: who runs them, and on what terms."""
+
+    children: Children
+    terms: Terms
+
+
+def compare_with(run: RunRecord, state: State, again: Again | None = None) -> list[Failure]:
     """Compare a run with its baseline, and keep the comparison in it.
+
+    Args:
+        run: the run.
+        state: what it is compared with.
+        again: has more trials run where the comparison asks for them; None: nothing is run.
 
     Returns:
         What of it fails the run.
@@ -30,7 +46,14 @@ def compare_with(run: RunRecord, state: State) -> list[Failure]:
     accepted = acceptance.load(accept) if accept is not None else ()
     stored = baseline.load(file)
     run.taken_out = compare.taken_out(stored, run, state.root / (run.environment.rootdir or "."))
-    run.comparison = compare.compare(stored, run, policy, accept=accepted)
+
+    def compared() -> Comparison:
+        return compare.compare(stored, run, policy, accept=accepted)
+
+    if again is None:
+        run.comparison = compared()
+    else:
+        run.comparison = rerunning.settle(again.children, again.terms, run, compared, policy)
     # As pytest names it: seen from the working directory, where people run what advice says.
     run.comparison.baseline, run.comparison.stored_in = os.path.relpath(file, state.root), state.stored_in
     return compare.failures(run.comparison, policy)
@@ -82,9 +105,14 @@ def with_former_reruns(run: RunRecord, former: RunRecord) -> bool:
     Returns:
         Whether there were any.
     """
-    ran = {test.case for test in run.tests}
     if any(test.rerun or test.confirms for test in run.tests) or any(test.cassette.live for test in run.tests):
         return False  # this attempt asked the provider itself
-    extra = [test for test in former.tests if (test.rerun or test.confirms) and test.case in ran]
+    extra = reruns_of(former, run)
     run.tests += extra
     return bool(extra)
+
+
+def reruns_of(former: RunRecord, run: RunRecord) -> list[TestRecord]:
+    """The fresh trials in a former record of cases that a run has."""
+    ran = {test.case for test in run.tests}
+    return [test for test in former.tests if (test.rerun or test.confirms) and test.case in ran]

@@ -11,8 +11,9 @@ from pytest_llmops.errors import GitHubError
 from pytest_llmops.github import artifacts, comparing, recordings, rest
 from pytest_llmops.github.context import Context
 from pytest_llmops.github.handing import State
-from pytest_llmops.github.testing import JUnit, parse_junit
+from pytest_llmops.github.testing import JUnit, children, parse_junit
 from pytest_llmops.records import RunRecord
+from pytest_llmops.rerunning import Terms, spent
 from pytest_llmops.settings import ProjectSettings
 
 STATUS = "shard.json"
@@ -33,9 +34,27 @@ class Parts:
 
 
 def merge(
-    client: rest.Client, context: Context, state: State, report: Path, project: ProjectSettings
+    client: rest.Client,
+    context: Context,
+    state: State,
+    report: Path,
+    project: ProjectSettings,
+    *,
+    former: RunRecord | None = None,
+    key: bool = False,
 ) -> tuple[int, JUnit]:
     """Fetch the parts of this run, merge and compare them, and write the whole's files.
+
+    What a live run asks once more is asked here, since no part knows the baseline.
+
+    Args:
+        client: GitHub's.
+        context: the run of the workflow.
+        state: of this job.
+        report: the folder for the files.
+        project: its settings.
+        former: what this job left in its former attempt; its fresh trials were paid for, and are not bought again.
+        key: whether a provider could be asked from here.
 
     Returns:
         The exit status pytest would have had, and what JUnit's files said.
@@ -46,7 +65,11 @@ def merge(
     """
     parts = _fetch(client, context, state, report.parent / "shards")
     run = compare.merge(parts.records, settings=project.metrics)
-    failures = comparing.compare_with(run, state)
+    run.tests += comparing.reruns_of(former, run) if former is not None else []
+    again = _again(run, context, state)
+    failures = comparing.compare_with(run, state, again if key else None)
+    if failures and not key and again is not None and run.comparison and any(test.cassette.live for test in run.tests):
+        run.comparison.notes.append("nothing was run once more: this job has no provider's key, as the parts have")
     gate = [] if state.inputs.update_baseline else [failure.name for failure in failures]
     baseline.save_run(report / RECORD, run)
     comparing.write_html(report / "report.html", run, state.baseline, state.root)
@@ -55,6 +78,21 @@ def merge(
     crashed = [code for code in parts.exits if code not in (0, 1, 5)]
     failed = 1 in parts.exits or bool(gate)
     return (crashed[0] if crashed else int(failed)), JUnit(tuple(gate), tuple(parts.others), parts.messages)
+
+
+def _again(run: RunRecord, context: Context, state: State) -> comparing.Again | None:
+    if state.inputs.update_baseline:
+        return None
+    rootdir = (state.root / (run.environment.rootdir or ".")).resolve()
+    scheduled, most = context.event == "schedule", state.inputs.max_cost_usd
+    terms = Terms(
+        state.record,
+        # This job's own, as each part had one for itself.
+        None if most is None else most + spent(run.tests),
+        confirm=scheduled,
+        failures=scheduled,
+    )
+    return comparing.Again(children(state.inputs, state.root, rootdir), terms)
 
 
 def _fetch(client: rest.Client, context: Context, state: State, folder: Path) -> Parts:

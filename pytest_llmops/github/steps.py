@@ -256,7 +256,15 @@ def merge(environ: Mapping[str, str]) -> None:
     """Put the parts of a matrix together, in place of pytest."""
     folder, state, here = _opened(environ)
     report = folder / "report"
-    state.exit_code, junit = sharding.merge(_client(here, environ), here, state, report, _project(state.root))
+    state.exit_code, junit = sharding.merge(
+        _client(here, environ),
+        here,
+        state,
+        report,
+        _project(state.root),
+        former=_former(folder),
+        key=testing.has_key(environ),
+    )
     testing.save_junit(folder, junit)
     handing.save(folder, state)
 

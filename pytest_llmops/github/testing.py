@@ -8,10 +8,14 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from xml.etree import ElementTree
 
+import github_action_utils as runner
+
 from pytest_llmops.cassettes.redaction import KEY_VARIABLES
+from pytest_llmops.child_runs import Children, kept
 from pytest_llmops.configuration import REVIEWED_VARIABLE, STORED_IN_VARIABLE
 from pytest_llmops.github.context import Context
 from pytest_llmops.github.inputs import PREFIX, Inputs
@@ -83,12 +87,37 @@ def arguments(
     return [*inputs.paths, *ours, *inputs.pytest_args, *files, *junit]
 
 
-def run(args: list[str], root: Path, stored_in: str | None) -> int:
-    """Run pytest; its exit status. Advice names `stored_in` in place of a baseline that is a temporary file."""
+def children(inputs: Inputs, folder: Path, rootdir: Path) -> Children:
+    """How this job runs tests once more that ran in others of its matrix."""
+    args, environ = inputs.pytest_args, _environ()
+
+    def loaded(module: str, plugin: str) -> bool:
+        if environ.get("PYTEST_DISABLE_PLUGIN_AUTOLOAD") or f"no:{plugin}" in args or f"-pno:{plugin}" in args:
+            return False
+        return find_spec(module) is not None
+
+    return Children(
+        root=rootdir,
+        folder=folder,
+        options=kept(args, inputs.paths),
+        announce=lambda line: runner.echo(" ".join(line.split())),
+        overrides=["--no-cov"] if loaded("pytest_cov", "_cov") and "no:pytest_cov" not in args else [],
+        workers=0 if loaded("xdist", "xdist") else None,
+        environ=environ,
+    )
+
+
+def _environ() -> dict[str, str]:
     environ = {
         name: value for name, value in os.environ.items() if not name.startswith(PREFIX) and name not in NOT_FOR_TESTS
     }
     environ[REVIEWED_VARIABLE] = "1"
+    return environ
+
+
+def run(args: list[str], root: Path, stored_in: str | None) -> int:
+    """Run pytest; its exit status. Advice names `stored_in` in place of a baseline that is a temporary file."""
+    environ = _environ()
     if stored_in is not None:
         environ[STORED_IN_VARIABLE] = stored_in
     sys.stdout.flush()

@@ -38,13 +38,17 @@ def shorten(text: str, width: int) -> str:
     """Cut a name in the middle, since its ends tell most."""
     if display_width(text) <= width:
         return text
-    head, tail = text[: len(text) // 2], text[len(text) // 2 :]
-    while display_width(head) + display_width(tail) > width - 1:
-        if display_width(head) > display_width(tail):
-            head = head[:-1]
+    columns = [_columns(letter) for letter in text]
+    end = begin = len(text) // 2  # of what is left of the head and of the tail
+    head, tail = sum(columns[:end]), sum(columns[begin:])
+    while head + tail > width - 1:
+        if head > tail:
+            end -= 1
+            head -= columns[end]
         else:
-            tail = tail[1:]
-    return f"{head}…{tail}"
+            tail -= columns[begin]
+            begin += 1
+    return f"{text[:end]}…{text[begin:]}"
 
 
 def pad(text: str, width: int, *, right: bool = False) -> str:
@@ -64,13 +68,22 @@ def indented(text: str, width: int, indent: str = "  ") -> list[str]:
             continue
         if not first:
             lines.append(f"{indent}  ")
-        while display_width(word) > width - len(lines[-1]):
-            fits = next(n for n in range(len(word), 0, -1) if display_width(word[:n]) <= width - len(lines[-1]))
+        while (fits := _fitting(word, width - len(lines[-1]))) < len(word):
             lines[-1] += word[:fits]
             word = word[fits:]
             lines.append(f"{indent}  ")
         lines[-1] += word
     return [line for line in lines if line.strip()]
+
+
+def _fitting(word: str, room: int) -> int:
+    """How many letters of a word fit, one at least."""
+    taken = 0
+    for number, letter in enumerate(word):
+        taken += _columns(letter)
+        if taken > room:
+            return max(1, number)
+    return len(word)
 
 
 def count(number: int, noun: str) -> str:

@@ -6,6 +6,7 @@ import json
 
 from tests.action.conftest import KEY, SHA, TESTS, Shop, reply
 from tests.action.hub import OWN
+from tests.action.runner import Job
 
 MERGE = {"shard": "merge"}
 
@@ -99,6 +100,83 @@ def test_the_nightly_run_compares_with_a_fixed_anchor_and_keeps_one_issue(shop: 
     shop.provider.script(reply)
     shop.use("schedule", {}, env=KEY, inputs={"mode": "live"})
     assert (len(shop.hub.issues), shop.hub.issues[0]["state"]) == (1, "closed")
+
+
+def night(shop: Shop, run: int, last: dict[str, str]) -> Job:
+    """A nightly matrix of two parts, and its last job with the environment `last`."""
+    live = {"mode": "live"}
+    for index, only in ((1, "c0 or c1"), (2, "not (c0 or c1)")):
+        inputs = {**live, "shard": f"{index}/2", "pytest-args": f"-k '{only}'"}
+        part = shop.use("schedule", {}, run=run, env=KEY, inputs=inputs)
+        assert part.conclusion == "success", part.log
+    return shop.use("schedule", {}, run=run, env=last, inputs={**live, **MERGE})
+
+
+def anchored(shop: Shop) -> None:
+    made = shop.use("workflow_dispatch", {}, env=KEY, inputs={"mode": "live", "update-baseline": "true"})
+    assert made.conclusion == "success", made.log
+    shop.provider.reset()
+
+
+def test_a_nightly_matrix_confirms_in_its_last_job(shop: Shop) -> None:
+    anchored(shop)
+    shop.provider.script("Yes.")
+    bad = night(shop, 500, KEY)
+    assert (bad.conclusion, bad.outputs["conclusion"]) == ("failure", "regression"), bad.log
+    assert len(shop.provider.requests) == 24, "12 by the parts, and 12 to confirm"
+    assert "facts regressed; running 12 fresh trials of 12 cases to confirm it" in bad.log
+    assert shop.hub.issues[0]["state"] == "open"
+    again = shop.use("schedule", {}, run=500, attempt=2, env=KEY, inputs={"mode": "live", **MERGE})
+    assert again.outputs["conclusion"] == "regression", again.log
+    assert len(shop.provider.requests) == 24, "a rerun of the last job buys nothing again"
+
+    shop.provider.reset()
+    answers = iter(range(12))
+    shop.provider.script(lambda body: "Yes." if next(answers, None) is not None else reply(body))
+    luck = night(shop, 501, KEY)
+    assert luck.outputs["conclusion"] == "success", luck.log
+    assert len(shop.provider.requests) == 24
+    assert shop.hub.issues[0]["state"] == "closed"
+
+
+def test_a_nightly_matrix_whose_last_job_cannot_ask_is_red_and_says_why(shop: Shop) -> None:
+    anchored(shop)
+    shop.provider.script("Yes.")
+    bad = night(shop, 500, {})
+    assert (bad.conclusion, bad.outputs["conclusion"]) == ("failure", "regression"), bad.log
+    assert len(shop.provider.requests) == 12
+    assert "nothing was run once more: this job has no provider" in bad.summary
+    shop.file("test_shop.py", "import not_installed_here\n")
+    bare = shop.use("schedule", {}, run=500, env=KEY, inputs={"mode": "live", **MERGE})
+    assert (bare.conclusion, bare.outputs["conclusion"]) == ("failure", "regression"), bare.log
+    assert "could not be confirmed by fresh trials: pytest ended with" in bare.summary
+
+
+def test_a_test_that_fails_once_in_a_night_of_a_matrix_wakes_nobody(shop: Shop) -> None:
+    shop.file("test_shop.py", TESTS.replace("assert result.text", "assert llm_case.expected in result.text"))
+    anchored(shop)
+    left = iter(range(1))
+    shop.provider.script(lambda body: "No." if "fact3" in str(body) and next(left, -1) >= 0 else reply(body))
+    fine = night(shop, 500, KEY)
+    assert fine.outputs["conclusion"] == "success", fine.log
+    assert len(shop.provider.requests) == 13
+    assert "Failed at first, and not when run once more" in fine.summary
+
+
+def test_a_case_that_broke_in_a_live_matrix_is_run_again_by_its_last_job(shop: Shop) -> None:
+    shop.file("test_shop.py", TESTS.replace("assert result.text", "assert llm_case.expected in result.text"))
+    live = {"mode": "live"}
+    stored = {**live, "update-baseline": "true", "trials": "5"}
+    assert shop.use("workflow_dispatch", {}, env=KEY, inputs=stored).conclusion == "success"
+    shop.provider.reset()
+    shop.provider.script(lambda body: "No." if "fact3" in str(body) else reply(body))
+    for index, only in ((1, "c0 or c1"), (2, "not (c0 or c1)")):
+        part = shard(shop, index, 2, 500, only, inputs={**live, "pytest-args": f"-k '{only}'"})
+        assert part.conclusion == "success", part.log
+    job = shop.pull_request(run=500, inputs={**live, **MERGE, "baseline": "file"})
+    assert job.outputs["conclusion"] == "regression", job.log
+    assert len(shop.provider.requests) == 12 + 5
+    assert "0 of 5" in shop.hub.comments[7][0]["body"]
 
 
 def test_a_test_that_fails_once_in_a_night_wakes_nobody(shop: Shop) -> None:

@@ -199,12 +199,13 @@ def test_a_miss_fails_the_test_whatever_the_application_does_with_it(project: Pr
     assert len(lines) == count
     assert all("CassetteMiss" in line for line in lines), "\n".join(lines)
     missed.match(
-        "*CassetteMiss: 'cassettes/test_suite/test_plain-*.json' has no recording for call 1",
+        "'cassettes/test_suite/test_plain-*.json' has no recording for call 1",
         "  POST 127.0.0.1:*/v1/chat/completions, model 'gpt-4o-mini'",
         "  closest: interaction 1; differs in messages[[]0].content",
         "    - Grüß Gott",
         "    + Guten Tag",
         "  re-record: pytest test_suite.py::test_plain --llm-record=refresh",
+        "*CassetteMiss: 'cassettes/test_suite/test_plain-*.json' has no recording for call 1",
     )
     missed.match("*this very request is recorded 1 time, and was made once more")
 

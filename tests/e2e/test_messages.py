@@ -228,5 +228,6 @@ def test_a_miss_says_what_differs_and_how_to_record_it(app, standin):
         "FAILED test_it.py::test_it - CassetteMiss: 'cassettes/test_it/test_it-*.json' has no recording for call 1",
     )
     assert run.out.count("+ goodbye") == 1, "pytest's summary does not say all of it again"
+    assert app.run("--tb=no", env={**env, "CI": "true"}).out.count("+ goodbye") == 1, "there it is all that is said"
     assert_no_traceback(run)
     assert len(standin.requests) == asked

@@ -292,3 +292,11 @@ def test_names_are_cut_in_the_middle():
     assert text.display_width(text.shorten("测试用例名称很长很长很长", 11)) <= 11
     assert text.display_width("❤\ufe0f \u0645\u06cc\u200c\u062e") == 5, "joiners and variation selectors have no width"
     assert text.shorten("short", 10) == "short"
+
+
+def test_long_names_and_words_are_cut_in_linear_time():
+    name, word = "测a" * 200_000, "测a" * 20_000
+    assert text.display_width(text.shorten(name, 40)) == 40
+    lines = text.indented(f"error: {word}", 80)
+    assert max(map(text.display_width, lines)) <= 80
+    assert "".join(line.strip() for line in lines) == f"error:{word}"

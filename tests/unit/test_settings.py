@@ -201,6 +201,12 @@ PRICE = '[tool.pytest-llmops.prices."a:b"]'
         ("[tool]\npytest-llmops = 3", "[tool.pytest-llmops]: expected a table, got 3."),
         (f"{TOP}\nhots = {{}}", "[tool.pytest-llmops]: unknown key 'hots'. Did you mean 'hosts'?"),
         (f"{TOP}\nzzz = 1", "unknown key 'zzz'. Known: "),
+        (
+            f"{TOP}\nrecord_hosts = ['x']",
+            "[tool.pytest-llmops]: 'record_hosts' is an option of pytest's: llm_record_hosts in "
+            "[tool.pytest.ini_options] or pytest.ini, or --llm-record-hosts on the command line.",
+        ),
+        (f"{TOP}\nllm_record = 'none'", "'llm_record' is an option of pytest's: llm_record in "),
         (f"{TOP}\nhosts = []", "[tool.pytest-llmops.hosts]: expected a table, got []."),
         (f"{TOP}\nhosts = {{a = 1}}", "[tool.pytest-llmops.hosts] 'a': expected str, got 1."),
         (f"{TOP}\nscrub = 'x'", "[tool.pytest-llmops] scrub: expected list, got 'x'."),

@@ -1,6 +1,6 @@
 import pytest
 
-from pytest_llmops.rerunning import kept
+from pytest_llmops.child_runs import kept
 
 
 @pytest.mark.parametrize(
