@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_llmops import carrying, made_up
+from pytest_llmops import carrying, clock, made_up
 from pytest_llmops.options import MARKER
 
 if TYPE_CHECKING:
@@ -227,8 +227,6 @@ class Controller:
             self._fail(nodeid, "\n".join([first, *why[:3], *rest]), ("llm-ab", None, nodeid))
 
     def _run_record(self, settings: Configuration, *, stopped: str | None) -> RunRecord:
-        from datetime import UTC, datetime
-
         from pytest_llmops import environment, selection
         from pytest_llmops.compare import compare_arms, cost_by_tag, fingerprint, summarize
         from pytest_llmops.records import RunRecord
@@ -243,7 +241,7 @@ class Controller:
         used = fingerprint(tests, prices=settings.project.prices)
         used.prompt_texts = {digest: self._prompt_texts[digest] for digest in sorted(self._prompt_texts)}
         return RunRecord(
-            created=datetime.now(UTC),
+            created=clock.now(),
             environment=environment.describe(self._config).model_copy(update={"ci": settings.ci}),
             fingerprint=used,
             tests=tests,

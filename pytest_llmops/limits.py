@@ -7,7 +7,6 @@ import os
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_llmops import providers
+from pytest_llmops import clock, providers
 from pytest_llmops.cassettes.miss import CassetteMiss
 from pytest_llmops.cassettes.watcher import watch
 from pytest_llmops.stats import plain
@@ -181,7 +180,7 @@ class Quota:
         """Seconds until it is this request's turn."""
         if transfer.request.route is None:
             return 0.0
-        now = turn = time.time()
+        now = turn = clock.now().timestamp()
         with self._ledger.opened() as values:
             if self._rpm is not None:
                 turn = max(turn, values.get("request_at", 0.0))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_llmops import clock  # noqa: F401 - before a test or a conftest.py freezes it
 from pytest_llmops.options import MARKER, SETTINGS, USAGE, find_pyproject, under_ci
 
 if TYPE_CHECKING:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import pytest
 
+from pytest_llmops import clock
 from pytest_llmops.cassettes import transfer
 from pytest_llmops.cassettes.tape import Tape
 from pytest_llmops.options import Age
@@ -29,7 +28,7 @@ def check_age(node: pytest.Item | pytest.Collector, tape: Tape, limit: Age | Non
     oldest = transfer.oldest(tape.transfers)
     if limit is None or oldest is None:
         return
-    days = (datetime.now(UTC) - oldest).total_seconds() / 86_400
+    days = (clock.now() - oldest).total_seconds() / 86_400
     if days <= limit.days:
         return
     message = (

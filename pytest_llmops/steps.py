@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from pytest_llmops import clock
 from pytest_llmops.errors import LlmopsError, SettingsError
 from pytest_llmops.exchange import Exchange
 from pytest_llmops.records import Call, Measurement, StepUse
@@ -48,7 +48,7 @@ class Step:
     owner: object | None = None
     error: BaseException | None = None
     duration_s: float | None = None
-    _began: float = field(default_factory=time.perf_counter)
+    _began: float = field(default_factory=clock.counter)
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip():
@@ -110,7 +110,7 @@ class Step:
 
     def end(self, error: BaseException | None) -> None:
         """The step is over."""
-        self.duration_s, self.error = time.perf_counter() - self._began, error
+        self.duration_s, self.error = clock.counter() - self._began, error
 
     def exceeded(self) -> list[str]:
         """The limits that were missed, in words.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from pytest_llmops import clock
 
 
 class Holding:
@@ -23,17 +24,17 @@ class Holding:
         with self._lock:
             self._calls += 1
             if self._calls == 1:
-                self._since = time.perf_counter()
+                self._since = clock.counter()
         try:
             yield
         finally:
             with self._lock:
                 self._calls -= 1
                 if not self._calls:
-                    self._total += time.perf_counter() - self._since
+                    self._total += clock.counter() - self._since
 
     @property
     def seconds(self) -> float:
         """In all so far."""
         with self._lock:
-            return self._total + (time.perf_counter() - self._since if self._calls else 0.0)
+            return self._total + (clock.counter() - self._since if self._calls else 0.0)

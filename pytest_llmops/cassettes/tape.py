@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import itertools
 import threading
-import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
 
-from pytest_llmops import providers
+from pytest_llmops import clock, providers
 from pytest_llmops.cassettes import keeping, keying, keys, miss, storage
 from pytest_llmops.cassettes.holding import Holding
 from pytest_llmops.cassettes.journal import Journal, KeepsExchanges, Leftovers
@@ -59,7 +58,7 @@ class Tape:
         stored: Sequence[Interaction] | None = None,
     ) -> None:
         self.path, self.mode, self.options, self.test, self.command = path, mode, options, test, command
-        self.started = time.perf_counter()
+        self.started = clock.counter()
         self.closed = False
         self.abandoned = False
         self.discarded = False

@@ -6,9 +6,10 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from pytest_llmops import clock
 from pytest_llmops.cassettes import bodies
 from pytest_llmops.cassettes.keys import Request, clean_location, clean_text
 from pytest_llmops.cassettes.redaction import KEPT_HEADERS
@@ -82,9 +83,9 @@ class Transfer:
         self.interaction: Interaction | None = hit
         self.kept = hit is not None
         self.hold_s = 0.0
-        self.started = time.perf_counter()
+        self.started = clock.counter()
         self.ended: float | None = None if hit is None else self.started
-        self._recorded_at = datetime.now(UTC) if hit is None else None
+        self._recorded_at = clock.now() if hit is None else None
         self._status: int | None = None
         self._headers: dict[str, str] = {}
         self._first_byte: float | None = None
@@ -133,7 +134,7 @@ class Transfer:
 
     def _released(self) -> None:
         self.hold_s = self.tape.readmit(self)
-        self.started = time.perf_counter()
+        self.started = clock.counter()
 
     def head(self, status: int, headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> None:
         """The response's status and headers have come."""
@@ -173,7 +174,7 @@ class Transfer:
             reason: what it wraps, where the client's users look at that: kept as ``MaxRetryError/ReadTimeoutError``.
         """
         if not isinstance(error, (Exception, asyncio.CancelledError)):
-            self.ended = time.perf_counter()
+            self.ended = clock.counter()
         if self.ended is None:
             kind = type(error).__name__ + (f"/{type(reason).__name__}" if reason is not None else "")
             failure = {"type": kind, "message": clean_text(str(error if reason is None else reason))}
@@ -182,7 +183,7 @@ class Transfer:
             self._finish({**response, "error": failure}, truncated=self._status is not None)
 
     def _now(self) -> float:
-        return (time.perf_counter() - self.started) * 1000
+        return (clock.counter() - self.started) * 1000
 
     def _length(self) -> int | None:
         text = self._headers.get("content-length", "")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import signal
 import threading
-import time
 from collections.abc import Generator
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_llmops import clock
 from pytest_llmops.options import MARKER
 
 if TYPE_CHECKING:
@@ -34,10 +34,10 @@ class Timeout:
         if not self._applies(item):
             return (yield)
 
-        begun = time.perf_counter()
+        begun = clock.counter()
 
         def expired(_signal: int, _frame: FrameType | None) -> None:
-            left = begun + self._seconds + self._held_s(item) - time.perf_counter()
+            left = begun + self._seconds + self._held_s(item) - clock.counter()
             if left <= 0:
                 pytest.fail(message(self._seconds))
             signal.setitimer(signal.ITIMER_REAL, max(left, 0.001))

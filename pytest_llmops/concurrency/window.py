@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from pytest_llmops import clock
 from pytest_llmops.cassettes.transfer import throttled
 from pytest_llmops.concurrency import compat, serial
 from pytest_llmops.concurrency.attempt import Attempt, in_body, owner
@@ -305,7 +306,7 @@ class Window:
                     self._running += 1
                     self._counts.running(self._running)
                     attempt.thread = threading.current_thread()
-                    attempt.started = time.time(), time.perf_counter()
+                    attempt.started = time.time(), clock.counter()
                     if self._waiting:
                         self._startable.notify()  # the one that was woken wakes the next, where one more may begin
                     return attempt, context
@@ -326,7 +327,7 @@ class Window:
         return None
 
     def _finish(self, attempt: Attempt) -> None:
-        attempt.ended = time.time(), time.perf_counter()
+        attempt.ended = time.time(), clock.counter()
         attempt.done = True
         self._running -= 1
         self._finished += 1
@@ -357,7 +358,7 @@ class Window:
         """Give up bodies that take too long; the seconds until the next one might."""
         if not self._timed:
             return _BEAT_S
-        now, left = time.perf_counter(), _BEAT_S
+        now, left = clock.counter(), _BEAT_S
         for attempt in list(self._attempts.values()):
             if attempt.timeout is not None and attempt.started is not None and not attempt.done:
                 remaining = attempt.started[1] + attempt.timeout + self._held_s(attempt) - now

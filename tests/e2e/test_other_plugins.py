@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.conftest import Project, Run
+from tests.e2e.user import speaking_to, write_app
+from tests.standin import StandIn
 
 PLUGINS = ("-p", "pytest_llmops.plugin", "-p", "pytest_asyncio.plugin")
 ALONE = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
@@ -198,3 +200,48 @@ def test_reruns_that_the_ini_file_asks_for_run_one_by_one(project: Project) -> N
     )
     run = overlapped(project, "-p", "pytest_rerunfailures")
     run.match("none: reruns is set", "* 1 passed, 1 rerun in *")
+
+
+# -- a clock that stands still -----------------------------------------------------------------------------------------
+
+# As freezegun: it replaces the functions in `time`, and every name by which a module holds them.
+FROZEN = """
+    import datetime, sys, time
+    import pytest
+    from app import ask
+
+    class Frozen(datetime.datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return cls(2001, 2, 3, tzinfo=tz)
+
+    @pytest.fixture
+    def frozen(monkeypatch):
+        real = datetime.datetime, time.time, time.perf_counter
+        fake = Frozen, lambda: 981158400.0, lambda: 5.0
+        for module in [*sys.modules.values()]:
+            for name, value in [*getattr(module, "__dict__", {}).items()]:
+                if module not in (datetime, sys.modules[__name__]) and any(value is one for one in real):
+                    monkeypatch.setattr(module, name, fake[real.index(value)])
+
+    @pytest.mark.llm_eval
+    def test_frozen(llm_eval, frozen):
+        result = llm_eval.run(ask, "what year is it?")
+        assert result.latency_ms > 0
+        assert time.time() == 981158400.0
+"""
+
+
+def test_a_frozen_clock_freezes_neither_latency_nor_the_date_of_a_recording(project: Project, standin: StandIn) -> None:
+    write_app(project)
+    project.file("test_it.py", FROZEN)
+    env = speaking_to(standin)
+    recording = project.run("-q", env=env)
+    assert recording.returncode == 0, recording.out
+    (cassette,) = (project.path / "cassettes").rglob("*.json")
+    assert '"recorded_at": "2001-' not in cassette.read_text()
+    replay = project.run("-q", "--llm-record=none", "--llm-stale-after=30:fail", env=env)
+    assert replay.returncode == 0, replay.out
+    cassette.write_text(cassette.read_text().replace('"recorded_at": "20', '"recorded_at": "19'))
+    replay = project.run("-q", "--llm-record=none", "--llm-stale-after=30:fail", env=env)
+    replay.match("*stale recording: *")
