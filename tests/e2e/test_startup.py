@@ -41,6 +41,7 @@ def test_a_project_without_llm_tests_loads_nothing_heavy(project):
     assert modules & HEAVY == set()
     assert {name for name in modules if name.startswith("pytest_llmops.")} == {
         "pytest_llmops.carrying",
+        "pytest_llmops.clock",
         "pytest_llmops.controller",
         "pytest_llmops.errors",
         "pytest_llmops.hookspecs",
