@@ -9,6 +9,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from pytest_llmops import providers
 from pytest_llmops.cassettes import keys, redaction
 from pytest_llmops.cassettes.asking import Asking
 from pytest_llmops.cassettes.journal import RunJournal
@@ -56,6 +57,12 @@ class TapeOptions:
     folder: str = ""
     asking: Asking = field(default_factory=Asking)
     answers: dict[str, Interaction] = field(default_factory=dict)
+
+    def record(self, method: str, url: str, body: bytes) -> bool:
+        """Whether a request is one that is recorded: a model's, or of a host that the project names."""
+        host, port = host_and_port(url)
+        known = providers.detect(method, url, body, hosts=self.hosts) is not None
+        return known or host_matches(host, self.record_hosts, port)
 
 
 def host_matches(host: str, patterns: Iterable[str], port: int | None = None) -> bool:

@@ -245,3 +245,58 @@ def test_a_frozen_clock_freezes_neither_latency_nor_the_date_of_a_recording(proj
     cassette.write_text(cassette.read_text().replace('"recorded_at": "20', '"recorded_at": "19'))
     replay = project.run("-q", "--llm-record=none", "--llm-stale-after=30:fail", env=env)
     replay.match("*stale recording: *")
+
+
+# -- HTTP that the test answers itself ---------------------------------------------------------------------------------
+
+# As respx: it replaces what is below httpx' transports.
+ANSWERED = """
+    import httpcore, httpx
+    import pytest
+    from app import ask
+
+    @pytest.fixture
+    def weather(monkeypatch):
+        original = httpcore.ConnectionPool.handle_request, httpcore.AsyncConnectionPool.handle_async_request
+
+        def handle_request(self, request):
+            if request.url.host != b"weather.example":
+                return original[0](self, request)
+            return httpcore.Response(200, content=b"fine")
+
+        async def handle_async_request(self, request):
+            if request.url.host != b"weather.example":
+                return await original[1](self, request)
+            return httpcore.Response(200, content=b"fine")
+
+        monkeypatch.setattr(httpcore.ConnectionPool, "handle_request", handle_request)
+        monkeypatch.setattr(httpcore.AsyncConnectionPool, "handle_async_request", handle_async_request)
+
+    def ask_about(weather):
+        return ask(f"It is {weather}. Umbrella?")
+
+    @pytest.mark.llm_eval
+    def test_answered(llm_eval, weather):
+        assert llm_eval.run(ask_about, httpx.get("https://weather.example/today").text).text
+
+    @pytest.mark.llm_eval
+    async def test_answered_async(llm_eval, weather):
+        async with httpx.AsyncClient() as client:
+            told = await client.get("https://weather.example/today")
+        assert llm_eval.run(ask_about, told.text).text
+
+    @pytest.mark.llm_eval
+    def test_not_answered(llm_eval, weather):
+        llm_eval.run(ask, "hi")
+        httpx.get("https://else.example/today")
+"""
+
+
+def test_what_a_test_answers_below_httpx_is_no_traffic_on_replay(project: Project, standin: StandIn) -> None:
+    write_app(project)
+    project.file("test_it.py", ANSWERED)
+    env = speaking_to(standin)
+    assert project.run("-q", "-k", "not not_answered", env=env).returncode == 0
+    standin.reset()
+    run = project.run("-q", "--llm-record=none", env=env)
+    assert (run.outcomes, standin.requests) == ({"passed": 2, "failed": 1}, []), run.out
