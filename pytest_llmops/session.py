@@ -51,7 +51,7 @@ class ItemSession:
     def __init__(self, config: pytest.Config, configuration: Configuration) -> None:
         self._config = config
         self._configuration = configuration
-        self._remote = hasattr(config, "workerinput")
+        self._process = None if hasattr(config, "workerinput") else os.getpid()
         self._running: dict[str, Running] = {}
         self._before_rerun: dict[str, list[Interaction]] = {}
         self._judge: Judging | None = None
@@ -126,6 +126,10 @@ class ItemSession:
         finally:
             if not self._running:
                 self._undo()
+
+    def _remote(self) -> bool:
+        """Whether another process reads the reports: xdist's, or the one that was forked for this test."""
+        return os.getpid() != self._process
 
     def evaluation_of(self, item: pytest.Item) -> Evaluation | None:
         """The evaluation of a marked item that is running."""
@@ -331,7 +335,7 @@ class ItemSession:
         running = self._running.get(item.nodeid)
         if running is None:
             if report.when == "setup" and item.get_closest_marker(MARKER) is not None and report.failed:
-                carrying.put(report, record_of_unstarted(item, report), remote=self._remote)
+                carrying.put(report, record_of_unstarted(item, report), remote=self._remote())
             return report
         if call.excinfo is not None and isinstance(call.excinfo.value, CassetteMiss) and hasattr(report, "wasxfail"):
             report.outcome = "failed"  # nobody expects a recording to be missing
@@ -339,7 +343,7 @@ class ItemSession:
         running.note(report, call)
         if report.when == "teardown":
             record = running.record(item, self._options.scrub, store_text=self._configuration.store_text)
-            carrying.put(report, record, remote=self._remote)
+            carrying.put(report, record, remote=self._remote())
             if (arm := ab.arm_of(item)) is not None and arm.prefer:
                 from pytest_llmops import pairs
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from tests.conftest import Project, Run
@@ -300,3 +302,49 @@ def test_what_a_test_answers_below_httpx_is_no_traffic_on_replay(project: Projec
     standin.reset()
     run = project.run("-q", "--llm-record=none", env=env)
     assert (run.outcomes, standin.requests) == ({"passed": 2, "failed": 1}, []), run.out
+
+
+# -- a process of its own for each test --------------------------------------------------------------------------------
+
+# As pytest-forked.
+FORKING = """
+    import json, os
+    import pytest
+    from _pytest.runner import runtestprotocol
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(item, nextitem):
+        reading, writing = os.pipe()
+        if (child := os.fork()) == 0:
+            reports = runtestprotocol(item, log=False)
+            with os.fdopen(writing, "w") as stream:
+                json.dump([report._to_json() for report in reports], stream)
+            os._exit(0)
+        os.close(writing)
+        with os.fdopen(reading) as stream:
+            for told in json.load(stream):
+                item.ihook.pytest_runtest_logreport(report=pytest.TestReport._from_json(told))
+        os.waitpid(child, 0)
+        return True
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_records_come_home_from_a_process_that_was_forked_for_the_test(project: Project, standin: StandIn) -> None:
+    write_app(project)
+    project.file("conftest.py", FORKING)
+    project.file(
+        "test_it.py",
+        """
+        import pytest
+        from app import ask
+
+        @pytest.mark.llm_eval(trials=2)
+        def test_any(llm_eval):
+            assert llm_eval.run(ask, "hi").text
+        """,
+    )
+    run = project.run(*PLUGINS, "--llm-json=run.json", env={**ALONE, **speaking_to(standin)})
+    assert run.outcomes == {"passed": 2}, run.out
+    assert run.record is not None
+    assert [len(test["calls"]) for test in run.record["tests"]] == [1, 1]
