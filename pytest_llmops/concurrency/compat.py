@@ -246,6 +246,24 @@ def own_fixtures(item: pytest.Item) -> Iterator[tuple[str, Callable[..., Any]]]:
                 yield name, definition.func
 
 
+def requested_fixtures(item: pytest.Item) -> set[str]:
+    """The names of an item's fixtures, without what only pytest-django's own ask for: every test has those.
+
+    One of them takes ``monkeypatch``, for a setting of Django's that few projects use.
+    """
+    names = set(getattr(item, "fixturenames", ()))
+    info = getattr(item, "_fixtureinfo", None)
+    if info is None:
+        return names
+    asked: set[str] = set(info.initialnames)
+    aside: set[str] = set()
+    for name in names:
+        for definition in info.name2fixturedefs.get(name) or ():
+            django = (getattr(definition.func, "__module__", None) or "").startswith("pytest_django.")
+            (aside if django and name.startswith("_") else asked).update(definition.argnames)
+    return names - (aside - asked)
+
+
 def loop_scope(item: pytest.Item) -> str | None:
     """The scope of the event loop of a test that pytest-asyncio runs; None for any other item."""
     kinds = [kind.__module__.partition(".")[0] for kind in type(item).__mro__]

@@ -8,7 +8,7 @@ from functools import cache
 
 import pytest
 
-from pytest_llmops.concurrency.compat import loop_scope, own_fixtures
+from pytest_llmops.concurrency.compat import loop_scope, own_fixtures, requested_fixtures
 from pytest_llmops.options import MARKER
 
 SERIAL_MARKER = "llm_serial"
@@ -81,7 +81,7 @@ def _of_kind(item: pytest.Item) -> str | None:
 
 
 def _of_fixtures(item: pytest.Item) -> str | None:
-    used = sorted(_FIXTURES.intersection(getattr(item, "fixturenames", ())))
+    used = sorted(_FIXTURES & requested_fixtures(item))
     return f"fixture {', '.join(used)}" if used else None
 
 

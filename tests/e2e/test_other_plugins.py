@@ -175,6 +175,53 @@ def test_a_test_that_depends_on_another_waits_for_its_report(project: Project) -
     run.match("1 overlapped, *", "  1 × marker dependency: *::test_second", "* 2 passed in *")
 
 
+def test_what_pytest_django_does_for_every_test_stops_none_from_overlapping(project: Project) -> None:
+    project.file("pytest_django/__init__.py", "")
+    project.file(
+        "pytest_django/plugin.py",
+        """
+        import pytest
+
+        @pytest.fixture(autouse=True)
+        def _template_string_if_invalid_marker(monkeypatch): pass
+
+        @pytest.fixture
+        def db(): pass
+
+        def pytest_configure(config):
+            config.addinivalue_line("markers", "django_db: as pytest-django's")
+        """,
+    )
+    project.file(
+        "test_django.py",
+        """
+        import pytest
+
+        pytestmark = pytest.mark.llm_eval
+
+        def test_plain(): pass
+
+        def test_patches(monkeypatch): pass
+
+        @pytest.fixture
+        def user(db): pass
+
+        def test_user(user): pass
+
+        @pytest.mark.django_db
+        def test_marked(): pass
+        """,
+    )
+    run = overlapped(project, "-p", "pytest_django.plugin")
+    run.match(
+        "1 overlapped, *; 3 ran on their own",
+        "  1 × fixture monkeypatch: *::test_patches",
+        "  1 × fixture db of pytest-django: *::test_user",
+        "  1 × marker django_db: *::test_marked",
+        "* 4 passed in *",
+    )
+
+
 @pytest.mark.parametrize("option", ["--force-flaky", "--forked", "--testmon", "--force-reruns"])
 def test_under_options_that_need_one_test_at_a_time_nothing_overlaps(project: Project, option: str) -> None:
     project.file(
