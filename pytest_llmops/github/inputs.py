@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -57,17 +57,32 @@ def read(environ: Mapping[str, str]) -> Inputs:
     Raises:
         SettingsError: a value cannot be used; the message names the input as users write it.
     """
-    known = {PREFIX + name.upper(): name for name in _PARSERS}
     values: dict[str, Any] = {}
-    for variable, name in known.items():
-        text = environ.get(variable, "").strip()
-        if not text:
-            continue
+    for name, text in _given(environ):
         try:
             values[name] = _PARSERS[name](text)
         except ValueError as error:
             raise SettingsError(f"input {name.replace('_', '-')}: {error}") from None
     return Inputs(**values)
+
+
+def readable(environ: Mapping[str, str]) -> Inputs:
+    """Those of the inputs that can be used, for telling what is wrong with another; a wrong `comment` is ``never``."""
+    values: dict[str, Any] = {}
+    for name, text in _given(environ):
+        try:
+            values[name] = _PARSERS[name](text)
+        except ValueError:
+            if name == "comment":
+                values[name] = "never"
+    return Inputs(**values)
+
+
+def _given(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for name in _PARSERS:
+        text = environ.get(PREFIX + name.upper(), "").strip()
+        if text:
+            yield name, text
 
 
 def _one_of(words: tuple[str, ...]) -> Callable[[str], str]:

@@ -72,7 +72,7 @@ def report(folder: Path, state: State, here: Context, client: rest.Client, *, ca
     view = dataclasses.replace(_view(run, found, state, here, stored, junit), cancelled=cancelled)
     handing.save_view(files / handing.VIEW, view)
     runner.append_job_summary(pull_request.summary(view, limit_bytes=2**20 - 1))  # it adds a line's end
-    if state.inputs.annotate:
+    if state.inputs.annotate and not (run is None and state.problem):  # the step that met the problem has told it
         for one in pull_request.annotations(view):
             say = {"error": runner.error, "warning": runner.warning}.get(one.level, runner.notice)
             say(one.message, title=one.title, file=one.file, line=one.line)

@@ -101,9 +101,23 @@ def _project(root: Path) -> ProjectSettings:
 
 def restore(environ: Mapping[str, str]) -> None:
     """Read the inputs, decide the record mode, and put the newest recordings in place."""
-    given, here = inputs.read(environ), context.read(environ)
+    here = context.read(environ)
     folder = Path(tempfile.mkdtemp(prefix="pytest-llmops-", dir=environ.get("RUNNER_TEMP")))
     (folder / "report").mkdir()
+    # Whatever is wrong below is told by the report, which follows all the same.
+    state = State(inputs.readable(environ), here.workspace, here.workspace, complete=False)
+    state.checked_out = recordings.snapshot(state.recordings_root)
+    handing.save(folder, state)
+    runner.set_output("folder", folder)
+    try:
+        _restore(folder, here, environ)
+    except LlmopsError as error:
+        _remember(str(error), {**environ, FOLDER: str(folder)})
+        raise
+
+
+def _restore(folder: Path, here: Context, environ: Mapping[str, str]) -> None:
+    given = inputs.read(environ)
     root = (here.workspace / given.working_directory).resolve()
     if not root.is_dir():
         raise SettingsError(f"input working-directory: there is no folder {given.working_directory!r} in the checkout")
@@ -127,7 +141,6 @@ def restore(environ: Mapping[str, str]) -> None:
     for problem in restored.problems:
         (runner.notice if here.foreign else runner.warning)(problem, title="pytest-llmops")
     handing.save(folder, state)
-    runner.set_output("folder", folder)
 
 
 def _decide(state: State, here: Context, key: bool) -> None:

@@ -85,15 +85,26 @@ def test_what_a_model_says_is_no_command_and_what_an_input_says_is_no_script(sho
     assert job.outputs["comment-url"]
 
 
-def test_a_wrong_input_is_named_before_anything_runs(shop: Shop) -> None:
+def test_a_wrong_input_is_named_before_anything_runs(shop: Shop, main: Shop) -> None:
+    assert shop.pull_request().outputs["conclusion"] == "success"
+    asked = len(shop.provider.requests)
     job = shop.pull_request(inputs={"mode": "relpay"})
     assert job.conclusion == "failure"
-    (error,) = job.annotations()
-    assert error.message == "input mode: 'relpay' is not one of: auto, replay, live. Did you mean 'replay'?"
-    ran = [step.name for step in job.steps if step.outcome == "success"]
-    assert ran == ["Install pytest-llmops"]
+    said = "input mode: 'relpay' is not one of: auto, replay, live. Did you mean 'replay'?"
+    assert [error.message for error in job.annotations()] == [said, f"error: {said}"], "where it was met, and the gate"
+    skipped = {step.name for step in job.steps if step.outcome == "skipped"}
+    assert {"Find the baseline", "Test", "Upload new recordings"} <= skipped
     assert job.outputs["conclusion"] == "error"
-    assert not shop.provider.requests
+    assert len(shop.provider.requests) == asked
+    (comment,) = shop.hub.comments[7]
+    assert "relpay" in comment["body"], "it does not stay green"
+    assert "relpay" in job.summary
+
+
+def test_a_wrong_comment_input_writes_no_comment(shop: Shop) -> None:
+    job = shop.pull_request(inputs={"comment": "nver"})
+    assert (job.conclusion, job.outputs["conclusion"]) == ("failure", "error")
+    assert not shop.hub.comments
 
 
 def test_a_python_that_cannot_be_is_told(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
