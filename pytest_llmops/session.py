@@ -138,6 +138,7 @@ class ItemSession:
 
     def prepare(self, items: list[pytest.Item]) -> None:
         """Before the first of them is set up: tests without a cassette may have another recorder's."""
+        pytest_recording.stand_in(items)
         if self._configuration.record != "live":
             pytest_recording.request_fixtures(items, lambda item: not self._cassette(item).exists())
 

@@ -21,7 +21,7 @@ _FIXTURES = frozenset(
         "pytester", "testdir", "doctest_namespace",
         "mocker", "class_mocker", "module_mocker", "package_mocker", "session_mocker",  # pytest-mock
         "respx_mock", "httpx_mock", "requests_mock", "httpserver", "aioresponses",
-        "freezer", "time_machine", "socket_disabled", "socket_enabled",
+        "vcr", "freezer", "time_machine", "socket_disabled", "socket_enabled",
         "transactional_db", "live_server", "benchmark",
         "anyio_backend",
     }
@@ -31,7 +31,6 @@ _MARKERS = {
     "anyio": "run by anyio's plugin",
     "trio": "run by pytest-trio",
     "flaky": "rerun by its plugin",
-    "vcr": "pytest-recording patches HTTP for the process",
     "block_network": "pytest-recording blocks the network for the process",
     "respx": "respx patches httpx for the process",
     "httpx_mock": "pytest-httpx patches httpx for the process",

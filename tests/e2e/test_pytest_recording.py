@@ -57,6 +57,36 @@ def test_cassettes_that_pytest_recording_was_told_to_share(project: Project, sta
     assert (replay.returncode, len(standin.requests)) == (0, 0), replay.out
 
 
+def test_its_marker_may_stay_on_an_evaluation_while_it_is_installed(project: Project, standin: StandIn) -> None:
+    project.file("app.py", APP)
+    text = """
+        import pytest
+        from app import ask
+
+        @pytest.mark.vcr
+        class TestApp:
+            def test_one(self, FIXTURE):
+                assert RUN == "Echo: Bom dia!"
+
+        def test_other(vcr):
+            assert vcr is None
+        """
+    project.file("test_app.py", text.replace("FIXTURE", "vcr").replace("RUN", 'ask("Bom dia!")'))
+    base = {"LLM_BASE": standin.url}
+    assert project.run("-q", "--record-mode=once", env=base).returncode == 0
+    standin.reset()
+    ours = text.replace("@pytest.mark.vcr", "@pytest.mark.llm_eval\n        @pytest.mark.vcr")
+    project.file(
+        "test_app.py", ours.replace("FIXTURE", "llm_eval").replace("RUN", 'llm_eval.run(ask, "Bom dia!").text')
+    )
+    for args in ((), ("--record-mode=none",), ("-n2",)):
+        replay = project.run("-q", "--llm-record=none", "--llm-json=run.json", *args, env=base)
+        assert (replay.outcomes, len(standin.requests)) == ({"passed": 2}, 0), replay.out
+        assert [call["replayed"] for call in replay.record["tests"][0]["calls"]] == [True]
+    live = project.run("-q", "--llm-record=live", "--llm-concurrency=2", env=base)
+    assert (live.returncode, len(standin.requests)) == (0, 1), live.out
+
+
 PLACES = {
     "a folder for all": """
         import pytest
