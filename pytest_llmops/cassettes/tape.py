@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
 
 from pytest_llmops import providers
-from pytest_llmops.cassettes import keeping, keying, keys, miss, order, storage, telemetry
+from pytest_llmops.cassettes import background, keeping, keying, keys, miss, order, storage
 from pytest_llmops.cassettes.holding import Holding
 from pytest_llmops.cassettes.journal import Journal, KeepsExchanges, Leftovers
 from pytest_llmops.cassettes.recordings import Recordings
@@ -162,11 +162,11 @@ class Tape:
         """
         route = providers.detect(method, url, body, hosts=self.options.hosts)
         if route is not None and route.telemetry:
-            return telemetry.acknowledged(self, method, url)
+            return background.acknowledged(self, method, url)
         host, port = host_and_port(url)
         if route is None and not host_matches(host, self.options.record_hosts, port):
             if self.mode == "none" and not host_matches(host, self.options.allowed_hosts, port):
-                raise self.missed(miss.not_ours(method, url, host))
+                return background.refused(self, method, url, host)
             return None
         if self.abandoned or self.closed:
             became = "was given up" if self.abandoned else "has ended: wait there for the threads it starts"

@@ -96,6 +96,75 @@ def test_traces_sent_in_the_background_are_neither_recorded_nor_missed(project: 
     assert len(standin.requests) == 2
 
 
+STATISTICS = """
+    import queue
+    import socket
+    import threading
+    import urllib.request
+    import httpx
+    import pytest
+    import requests
+
+    class Library:
+        def __init__(self):
+            self.events, self.told = queue.Queue(), queue.Queue()
+            threading.Thread(target=self.send, daemon=True).start()
+
+        def send(self):
+            while event := self.events.get():
+                try:
+                    self.told.put(event("http://statistics.example.com/batch/"))
+                except Exception as error:
+                    self.told.put(type(error))
+
+        def happened(self, event):
+            self.events.put(event)
+            return self.told.get(timeout=5)
+
+    @pytest.fixture(scope="session")
+    def made_for_the_session():
+        return Library()
+
+    kept = []
+
+    @pytest.mark.llm_eval
+    def test_first():
+        kept.append(Library())
+
+    @pytest.mark.llm_eval
+    @pytest.mark.parametrize("of", ["session", "test"])
+    def test_next(of, made_for_the_session):
+        library = kept[0] if of == "test" else made_for_the_session
+        assert library.happened(httpx.get) is httpx.ConnectError
+        assert library.happened(requests.get) is requests.ConnectionError
+        assert issubclass(library.happened(urllib.request.urlopen), OSError)
+        assert library.happened(lambda _: socket.create_connection(("192.0.2.1", 80))) is ConnectionRefusedError
+
+    def test_unmarked():
+        assert kept[0].happened(httpx.get) is httpx.ConnectError
+
+    @pytest.mark.llm_eval
+    def test_own():
+        assert Library().happened(httpx.get)
+
+    @pytest.mark.llm_eval
+    def test_needs_it(made_for_the_session):
+        assert made_for_the_session.happened(httpx.get) == 200
+"""
+
+
+def test_what_a_library_sends_in_the_background_fails_no_test(project: Project) -> None:
+    project.file("test_statistics.py", STATISTICS)
+    run = project.run("-q", "--llm-record=none", "-p", "no:asyncio")
+    assert (run.outcomes["passed"], run.outcomes["failed"]) == (4, 2), run.out
+    run.match(
+        "*GET statistics.example.com/batch/ is no LLM call*",
+        "*_ test_needs_it _*",
+        "*refused in a thread that this test did not start: GET statistics.example.com/batch/ is no LLM call*",
+        "*llm_allowed_hosts = statistics.example.com*",
+    )
+
+
 def test_the_last_of_calls_that_overlap_is_the_same_on_every_replay(project: Project) -> None:
     project.file(
         "test_fan_out.py",
