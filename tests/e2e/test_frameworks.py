@@ -247,3 +247,25 @@ def test_overlapping_tests_can_parse_source(project: Project) -> None:
         """,
     )
     project.run("-q", "--llm-record=live", "--llm-concurrency=4").match("4 passed in *")
+
+
+def test_no_body_finds_half_a_client_that_we_import(project: Project) -> None:
+    # OpenAI's SDK looks whether httpx2 is there, without importing it, to know the URLs of that library.
+    project.file(
+        "test_looking.py",
+        """
+        import sys
+        import time
+        import pytest
+
+        @pytest.mark.llm_eval
+        @pytest.mark.parametrize("n", range(2))
+        def test_looks(n):
+            until = time.monotonic() + 2
+            while (module := sys.modules.get("httpx2")) is None and time.monotonic() < until:
+                pass
+            assert module is None or hasattr(module, "URL")
+        """,
+    )
+    # -B is no matter, but has a new interpreter, with nothing imported.
+    project.python("-B", "-m", "pytest", "-q", "--llm-record=live", "--llm-concurrency=2").match("2 passed in *")
