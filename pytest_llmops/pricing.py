@@ -118,6 +118,14 @@ def _plain(provider: str, model: str) -> str:
     return model.rpartition("/")[2] if provider == "bedrock" and model.startswith("arn:") else model
 
 
+def import_client() -> None:
+    """Import the HTTP client that the price table's library brings with it.
+
+    SDKs look for it among the imported modules, and would find half of it while another thread imports it.
+    """
+    import genai_prices  # noqa: F401
+
+
 def load() -> None:
     """Read the price table, which takes a tenth of a second, before the first call has to be priced."""
     _snapshot()

@@ -109,7 +109,7 @@ def why_none(error: TypeError, calls: Sequence[Call], *, unpriced: bool) -> str 
     if not calls and any(word in line for word in ("latency_ms", "ttft_ms")):
         return (
             "no provider call was seen in this test, so it has no times: calls are read from HTTP (httpx, httpx2, "
-            "requests, aiohttp, urllib) made by what llm_eval.run calls, in this process"
+            "requests, aiohttp, urllib, lm15) made by what llm_eval.run calls, in this process"
         )
     if "cost" not in line and not (unpriced and not any(word in line for word in _OTHERS_THAT_MAY_BE_NONE)):
         return None

@@ -6,6 +6,7 @@ or is a client nobody intercepts. Threads know their test, so that they call nob
 
 from __future__ import annotations
 
+import errno
 import http.client
 import ipaddress
 import socket
@@ -16,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from pytest_llmops.cassettes import scope
+from pytest_llmops.cassettes.origin import in_background
 from pytest_llmops.cassettes.tape import Tape
 from pytest_llmops.cassettes.tape_options import LOOPBACK, host_matches
 from pytest_llmops.providers import detect
@@ -69,10 +71,10 @@ def _refuse_unless_allowed(tape: Tape, host: str, what: str, port: int | None = 
             return
     except ValueError:
         pass
-    raise tape.missed(
-        f"{what} to {host}: nothing leaves the machine on replay, and only HTTP can be recorded\n"
-        f"  let it through: llm_allowed_hosts = {host}"
-    )
+    why = f"{what} to {host}: nothing leaves the machine on replay, and only HTTP can be recorded"
+    if in_background(tape):
+        raise ConnectionRefusedError(errno.ECONNREFUSED, why)
+    raise tape.missed(f"{why}\n  let it through: llm_allowed_hosts = {host}")
 
 
 _handing_over: ContextVar[bool] = ContextVar("pytest_llmops_handing_over", default=False)

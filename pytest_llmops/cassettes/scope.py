@@ -8,9 +8,10 @@ from contextvars import ContextVar
 from typing import Any
 
 from pytest_llmops.cassettes.keys import Request
+from pytest_llmops.cassettes.origin import current as _current
+from pytest_llmops.cassettes.origin import started as _started
 from pytest_llmops.cassettes.tape import Tape
 
-_current: ContextVar[Tape | None] = ContextVar("pytest_llmops_tape", default=None)
 _active: list[Tape] = []
 _substitutes: dict[int, list[Tape | None]] = {}
 _lock = threading.Lock()
@@ -40,14 +41,6 @@ def current() -> Tape | None:
     return nested[-1] if nested else tape
 
 
-class _Started(threading.local):
-    """Which test this thread was started by, or the work of a pool that it is doing."""
-
-    tape: Tape | None = None
-    pooled: bool = False
-
-
-_started = _Started()
 _begun_in: ContextVar[Tape | None] = ContextVar("pytest_llmops_begun_in", default=None)
 _outliving: set[object] = set()
 

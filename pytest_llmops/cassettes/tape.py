@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
 
 from pytest_llmops import clock, providers
-from pytest_llmops.cassettes import keeping, keying, keys, miss, storage
+from pytest_llmops.cassettes import background, keeping, keying, keys, miss, order, storage
 from pytest_llmops.cassettes.holding import Holding
 from pytest_llmops.cassettes.journal import Journal, KeepsExchanges, Leftovers
 from pytest_llmops.cassettes.recordings import Recordings
@@ -160,10 +160,12 @@ class Tape:
             CassetteMiss: there is no recording, and the mode forbids a call.
         """
         route = providers.detect(method, url, body, hosts=self.options.hosts)
+        if route is not None and route.telemetry:
+            return background.acknowledged(self, method, url)
         host, port = host_and_port(url)
         if route is None and not host_matches(host, self.options.record_hosts, port):
             if self.mode == "none" and not host_matches(host, self.options.allowed_hosts, port):
-                raise self.missed(miss.not_ours(method, url, host))
+                return background.refused(self, method, url, host)
             return None
         if self.abandoned or self.closed:
             became = "was given up" if self.abandoned else "has ended: wait there for the threads it starts"
@@ -291,13 +293,9 @@ class Tape:
         return error
 
     def _describe(self, request: keys.Request, number: int) -> str:
+        used = self._recordings.used(request.key)
         return miss.describe(
-            request,
-            cassette=self.name,
-            call=number,
-            recorded=self._recordings.stored,
-            used=self._recordings.used(request.key),
-            command=self.command,
+            request, cassette=self.name, call=number, recorded=self._recordings.stored, used=used, command=self.command
         )
 
     @property
@@ -342,17 +340,19 @@ class Tape:
             if self._journal is not None and not self._journal.broken and not given_up:
                 self._journal.append(entry)
 
-    def finished(self, *, capture: object | None = None) -> list[Transfer]:
-        """The finished transfers, in the order they were begun; only one capture's where it is given."""
+    def finished(self) -> list[Transfer]:
+        """The finished transfers, in the order they were begun."""
         with self._lock:
-            return [
-                t for t in self.transfers if t.interaction is not None and (capture is None or t.capture is capture)
-            ]
+            return [t for t in self.transfers if t.interaction is not None]
 
     def answered(self, *, capture: object | None = None) -> list[Transfer]:
-        """`finished`, and those whose answer is still being read, or was left unread: a replay has them at once."""
+        """`finished`, and those whose answer is still being read, or was left unread: a replay has them at once.
+
+        Only one capture's where it is given. Those that overlapped come in the order of their recording.
+        """
         with self._lock:
-            return [t for t in self.transfers if t.answered and (capture is None or t.capture is capture)]
+            taken = [t for t in self.transfers if t.answered and (capture is None or t.capture is capture)]
+        return order.as_recorded(taken)
 
     def so_far(self, transfer: Transfer) -> Exchange | None:
         """The exchange of an answered transfer, with what has come of it; None where that cannot be read yet."""
@@ -424,9 +424,8 @@ class Tape:
             if self._journal is not None:
                 self._journal.discard()
             return
-        for entry in (
-            self._foreign.entries if self._foreign else ()
-        ):  # what we did not record has not been looked through
+        # What we did not record has not been looked through.
+        for entry in self._foreign.entries if self._foreign else ():
             if (found := keeping.secret_in(entry, self.options.secrets, self.options.scrub)) is not None:
                 self._refuse(found)
         with storage.locked(path):

@@ -167,7 +167,9 @@ class Transfer:
     def fail(self, error: BaseException, *, reason: BaseException | None = None) -> None:
         """The connection failed; what had come of a body is kept with it.
 
-        A cancelled request is kept as such; one ended by Ctrl-C or a test's timeout is not an answer and is dropped.
+        A cancelled request is kept as such; one ended by Ctrl-C or a test's timeout is not an answer and is dropped. So
+        is one whose client was in no state to hear the answer: made for an event loop that has ended since, it sends
+        over that loop's connection, fails, and tries again over another. A replay has no connections.
 
         Args:
             error: what the client raises.
@@ -175,6 +177,9 @@ class Transfer:
         """
         if not isinstance(error, (Exception, asyncio.CancelledError)):
             self.ended = clock.counter()
+        if self.ended is None and isinstance(error, RuntimeError) and self._status is None:
+            self.ended = clock.counter()
+            self.tape.completed(self)
         if self.ended is None:
             kind = type(error).__name__ + (f"/{type(reason).__name__}" if reason is not None else "")
             failure = {"type": kind, "message": clean_text(str(error if reason is None else reason))}

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from pytest_llmops.concurrency import compat
+from pytest_llmops.concurrency import compat, parsing
 from pytest_llmops.concurrency.attempt import Attempt, Event, Output, Subtest, ThreadFailure, in_body, owner
 
 
@@ -38,6 +38,7 @@ class Routing:
             stack.enter_context(self._logs())
             stack.enter_context(self._warnings())
             stack.enter_context(_inherited_contexts())
+            stack.enter_context(parsing.one_at_a_time())
             yield
 
     @contextmanager

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from pytest_llmops import clock
+from pytest_llmops import clock, pricing
 from pytest_llmops.cassettes.transfer import throttled
 from pytest_llmops.concurrency import compat, serial
 from pytest_llmops.concurrency.attempt import Attempt, in_body, owner
@@ -197,6 +197,7 @@ class Window:
 
     def _begin(self, item: pytest.Function) -> Attempt:
         """Run an item's setup phase, and hand its body to the threads."""
+        pricing.import_client()
         attempt = self._attempts[item] = Attempt(item, self._limit_of(item))
         self._tree.held.add(item)
         compat.make_request(item)
@@ -348,7 +349,7 @@ class Window:
         """Import what reading the answers and the end of the run need, while the first answers are under way."""
         if not self._prepared:
             self._prepared = True
-            from pytest_llmops import compare, environment, pricing  # noqa: F401
+            from pytest_llmops import compare, environment  # noqa: F401
 
             pricing.load()
             environment.describe(self._config)

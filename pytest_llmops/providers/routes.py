@@ -15,14 +15,19 @@ class Route:
 
     Args:
         provider: who is asked, ``openai_compatible`` where nothing names it.
-        api: the dialect, or ``PROVIDER.other`` for what is no model call (a list of models, a batch,
-            a count of tokens).
+        api: the dialect, ``PROVIDER.other`` for what is no model call (a list of models, a batch,
+            a count of tokens), or ``PROVIDER.telemetry``.
         model: only where the URL names it (Azure deployments, Gemini, Bedrock).
     """
 
     provider: str
     api: str
     model: str | None = None
+
+    @property
+    def telemetry(self) -> bool:
+        """Whether an SDK tells the provider what the application did, and asks for nothing."""
+        return self.api.endswith(".telemetry")
 
 
 HOSTS: dict[str, str] = {
@@ -144,6 +149,9 @@ PATHS: tuple[PathRule, ...] = (
     _rule(r"/v1/complete$", "anthropic.complete", "anthropic", needs="model prompt max_tokens_to_sample"),
 )
 
+TELEMETRY = frozenset({("openai", "/v1/traces/ingest")})
+"""(provider, path) of what SDKs send in the background; OpenAI's Agents SDK does so unless it is told not to."""
+
 _TAIL = re.compile(r"[/:][^/:]+$")
 _ENDS = """
 completions messages responses converse converse-stream invoke invoke-with-response-stream generateContent
@@ -178,7 +186,10 @@ def detect(method: str, url: str, body: bytes | None = None, *, hosts: Mapping[s
     path = parts.path.rstrip("/")
     rule = _path_rule(path, provider) if method.upper() == "POST" else None
     if rule is None:
-        return Route(provider, f"{provider}.other") if provider and not shared else None
+        if not provider or shared:
+            return None
+        told = method.upper() == "POST" and (provider, path) in TELEMETRY
+        return Route(provider, f"{provider}.{'telemetry' if told else 'other'}")
     if provider is None:
         if "/openai/deployments/" in path:
             provider = "azure"

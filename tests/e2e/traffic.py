@@ -343,17 +343,58 @@ def _urllib(url: str, ask: Ask) -> Outcome:
         return _failed(error, reading.whole)
 
 
+def _lm15_request(url: str, ask: Ask) -> Any:
+    from lm15.transports import TransportRequest
+
+    headers = list(ask.headers.items())
+    return TransportRequest(ask.method, url + ask.path, headers, ask.payload, read_timeout=ask.timeout)
+
+
+def _lm15_shown(status: int, headers: list[tuple[str, str]], body: bytes) -> Outcome:
+    return shown(status, {name.lower(): value for name, value in headers}, body)
+
+
+def _lm15(url: str, ask: Ask) -> Outcome:
+    from lm15.transports import StdlibTransport
+
+    reading = _Reading(ask.stop_after)
+    try:
+        with StdlibTransport() as transport, transport.stream(_lm15_request(url, ask)) as got:
+            for part in got:
+                if reading.add(part):
+                    break
+            return _lm15_shown(got.status, got.headers, reading.whole)
+    except Exception as error:
+        return _failed(error, reading.whole)
+
+
+async def _lm15_async(url: str, ask: Ask) -> Outcome:
+    from lm15.transports import StdlibAsyncTransport
+
+    reading = _Reading(ask.stop_after)
+    try:
+        async with StdlibAsyncTransport() as transport, transport.stream(_lm15_request(url, ask)) as got:
+            async for part in got:
+                if reading.add(part):
+                    break
+            return _lm15_shown(got.status, got.headers, reading.whole)
+    except Exception as error:
+        return _failed(error, reading.whole)
+
+
 SYNC: dict[str, Callable[[str, Ask], Outcome]] = {
     "httpx": _httpx("httpx"),
     "httpx2": _httpx("httpx2"),
     "requests": _requests,
     "urllib3": _urllib3,
     "urllib": _urllib,
+    "lm15": _lm15,
 }
 ASYNC: dict[str, Callable[[str, Ask], Awaitable[Outcome]]] = {
     "httpx async": _httpx_async("httpx"),
     "httpx2 async": _httpx_async("httpx2"),
     "aiohttp": _aiohttp,
+    "lm15 async": _lm15_async,
 }
 CLIENTS = [*SYNC, *ASYNC]
 

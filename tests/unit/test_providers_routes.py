@@ -142,6 +142,13 @@ def test_other_traffic_of_known_hosts_is_the_providers_but_no_call(url: str) -> 
     assert route.api == f"{route.provider}.other"
 
 
+def test_what_an_sdk_tells_of_the_application_is_telemetry() -> None:
+    traces = detect("POST", "https://api.openai.com/v1/traces/ingest", b"{}")
+    assert traces == Route("openai", "openai.telemetry")
+    assert traces.telemetry
+    assert detect("POST", "https://app.example.com/v1/traces/ingest", b"{}") is None
+
+
 def test_reading_a_list_of_models_is_no_call() -> None:
     assert detect("GET", "https://api.openai.com/v1/models") == Route("openai", "openai.other")
     assert detect("GET", "https://api.openai.com/v1/responses/resp_1") == Route("openai", "openai.other")

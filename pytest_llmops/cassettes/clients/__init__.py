@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any, ClassVar
 
 from pytest_llmops.cassettes import guard
-from pytest_llmops.cassettes.clients import aiohttp_client, httpx_client, urllib3_client, urllib_client
+from pytest_llmops.cassettes.clients import aiohttp_client, httpx_client, lm15_client, urllib3_client, urllib_client
 from pytest_llmops.errors import CassetteError
 
 Patch = tuple[Any, str, Any]
@@ -28,6 +28,8 @@ PATCHES: dict[str, Callable[[ModuleType], list[Patch]]] = {
     "urllib3": urllib3_client.patches,
     "aiohttp": aiohttp_client.patches,
     "urllib.request": urllib_client.patches,
+    "lm15.transports": lm15_client.patches,
+    "dspy._vendor.lm15.transports": lm15_client.patches,
 }
 
 
