@@ -21,7 +21,7 @@ _FIXTURES = frozenset(
         "pytester", "testdir", "doctest_namespace",
         "mocker", "class_mocker", "module_mocker", "package_mocker", "session_mocker",  # pytest-mock
         "respx_mock", "httpx_mock", "requests_mock", "httpserver", "aioresponses",
-        "vcr", "freezer", "time_machine", "socket_disabled", "socket_enabled",
+        "freezer", "time_machine", "socket_disabled", "socket_enabled",
         "transactional_db", "live_server", "benchmark",
         "anyio_backend",
     }
@@ -67,6 +67,8 @@ def reason(item: pytest.Item) -> str | None:
     for marker, why in _MARKERS.items():
         if item.get_closest_marker(marker) is not None:
             return f"marker {marker}: {why}"
+    if item.get_closest_marker("vcr") is not None and "vcr" in getattr(item, "fixturenames", ()):
+        return "marker vcr: pytest-recording patches HTTP for the process"
     if any(marker.kwargs.get("depends") for marker in item.iter_markers("dependency")):
         return "marker dependency: its setup asks how other tests ended"
     return _of_kind(item) or _of_fixtures(item) or _of_body(item) or _of_setup(item)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,7 +99,7 @@ def test_recording_changes_nothing_for_the_caller(
 @pytest.mark.parametrize("scenario", SCENARIOS)
 @pytest.mark.parametrize("client", CLIENTS)
 def test_replay_is_what_was_recorded(matrix: Both, client: str, scenario: str) -> None:
-    recorded, replayed = matrix.recorded[f"{client} {scenario}"], matrix.replayed[f"{client} {scenario}"]
+    recorded, replayed = deepcopy((matrix.recorded[f"{client} {scenario}"], matrix.replayed[f"{client} {scenario}"]))
     if scenario == "429":
         recorded["output"]["headers"].pop("retry-after")
         assert replayed["output"]["headers"].pop("retry-after") == "0", "a recording needs no rest"
