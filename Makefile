@@ -38,10 +38,10 @@ test-pythons: $(VENV)/.test
 	.ci/test-pythons $(ARGS)
 
 test-litellm: .venv-litellm/.ready
-	.venv-litellm/bin/python -m pytest -q tests/wire/test_sdks.py -k litellm $(ARGS)
+	.venv-litellm/bin/python $(PYTEST) -q tests/wire/test_sdks.py -k litellm $(ARGS)
 
 test-adapters: .venv-adapters/.ready
-	.venv-adapters/bin/python -m pytest -q -p no:deepeval $(ADAPTED) $(ARGS)
+	.venv-adapters/bin/python $(PYTEST) -q -p no:deepeval $(ADAPTED) $(ARGS)
 
 lint: $(VENV)/.lint
 	$(VENV)/bin/ruff check
